@@ -1,0 +1,370 @@
+"""Every error the package raises on purpose, as one tree.
+
+::
+
+    KineticsError                     message + remedy, shown to the user without a traceback
+    ├── InputError                    what the user gave cannot be used
+    │   ├── UnknownDataset, UnknownClass, UnknownEngine, UnknownSplit
+    │   ├── SettingsError             the settings file or an environment variable
+    │   ├── AnnotationError           a list as a whole cannot be read
+    │   └── RootError                 KINETICS_ROOT is missing or no folder
+    ├── EnvironmentFault              this machine or its network; fails the step, never a clip
+    │   ├── DiskFull, PermissionDenied, ToolMissing, NetworkDown, RateLimited, BotCheck
+    │   └── SandboxUnusable, DeviceLost, Locked, PortInUse
+    ├── InternalError                 a promise of our own was broken (a bug)
+    └── ClipError                     one clip; becomes the reason of its manifest row
+        ├── Gone, VideoRemoved, VideoPrivate, VideoUnavailable, LoginRequired, Forbidden
+        ├── ServerError, NetworkFailure, EmptyFile, NotAtSource, DownloadFailed
+        ├── NotMedia, Truncated, Undecodable, NoVideoStream, NoFrames
+        ├── OutOfRange, TooShort, OverLimit, DecoderCrashed
+        └── EncodeFailed
+
+A leaf below `ClipError` or `EnvironmentFault` has the `Reason` of the same name; `clip_error`
+rebuilds a leaf from a reason (a sandboxed child can only send the code).
+"""
+
+from __future__ import annotations
+
+import errno
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+from kinetics_assets.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class KineticsError(Exception):
+    """Base of all errors below: one paragraph that names the thing and what to do about it."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        """Keep `message` (what was got, what is allowed) and `remedy` (what to do)."""
+        self.message = message
+        self.remedy = remedy
+        super().__init__(f"{message} {remedy}".strip())
+
+
+class InputError(KineticsError):
+    """Something the user gave cannot be used as it is."""
+
+
+class InternalError(KineticsError):
+    """A promise of the package itself was broken."""
+
+
+def _nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return a 'did you mean' hint for `name`, empty when nothing is near."""
+    match = get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    return f"Did you mean {match[0]!r}?" if match else ""
+
+
+class UnknownDataset(InputError):
+    """A dataset name that is not one of ours."""
+
+    def __init__(self, name: str, allowed: Iterable[str]) -> None:
+        """Name the dataset and list the `allowed` ones."""
+        names = sorted(allowed)
+        hint = _nearest(name, names)
+        super().__init__(
+            f"Unknown dataset {name!r}.", remedy=f"{hint} Use one of: {', '.join(names)}.".strip()
+        )
+
+
+class UnknownSplit(InputError):
+    """A split that is not train, val or test."""
+
+    def __init__(self, name: str, allowed: Iterable[str]) -> None:
+        """Name the split and list the `allowed` ones."""
+        super().__init__(f"Unknown split {name!r}.", remedy=f"Use one of: {', '.join(allowed)}.")
+
+
+class UnknownClass(InputError):
+    """A class name that the dataset does not have."""
+
+    def __init__(self, name: str, dataset: str, allowed: Iterable[str]) -> None:
+        """Name the class and the nearest known one."""
+        hint = _nearest(name, allowed)
+        super().__init__(
+            f"{dataset} has no class {name!r}.",
+            remedy=hint or f"`kinetics status {dataset}` lists the classes.",
+        )
+
+
+class UnknownEngine(InputError):
+    """A flow engine that does not exist."""
+
+    def __init__(self, name: str, allowed: Iterable[str]) -> None:
+        """Name the engine and list the `allowed` ones."""
+        super().__init__(f"Unknown flow engine {name!r}.", remedy=f"Use one of: {', '.join(allowed)}.")
+
+
+class SettingsError(InputError):
+    """The settings file or an environment variable cannot be used."""
+
+
+class AnnotationError(InputError):
+    """An annotation list as a whole cannot be read; names the file and, if known, the line."""
+
+    def __init__(self, name: str, problem: str, *, line: int | None = None, remedy: str = "") -> None:
+        """Point at `name` (a file or URL) and the 1-based `line`."""
+        where = f"{name}, line {line}" if line is not None else name
+        self.line = line
+        super().__init__(f"{where}: {problem}", remedy=remedy)
+
+
+class RootError(InputError):
+    """The dataset root cannot be used."""
+
+
+class EnvironmentFault(KineticsError):
+    """This machine or its network is at fault; the step fails and no row is written."""
+
+    reason: ClassVar[Reason]
+
+
+class DiskFull(EnvironmentFault):
+    """No space, no inodes or no quota left, or a file-size limit was hit."""
+
+    reason = Reason.DISK_FULL
+
+
+class PermissionDenied(EnvironmentFault):
+    """A folder cannot be written or read."""
+
+    reason = Reason.PERMISSION_DENIED
+
+
+class ToolMissing(EnvironmentFault):
+    """A program or library that a chosen option needs is not installed."""
+
+    reason = Reason.TOOL_MISSING
+
+    def __init__(self, tool: str, remedy: str) -> None:
+        """Name the `tool` and the one command that mends it."""
+        super().__init__(f"{tool} is not usable on this machine.", remedy=remedy)
+
+
+class NetworkDown(EnvironmentFault):
+    """The source cannot be reached at all."""
+
+    reason = Reason.NETWORK_DOWN
+
+
+class RateLimited(EnvironmentFault):
+    """The source asks for a pause."""
+
+    reason = Reason.RATE_LIMITED
+
+
+class BotCheck(EnvironmentFault):
+    """The source wants proof of a human; the session is at fault, not the clip."""
+
+    reason = Reason.BOT_CHECK
+
+
+class SandboxUnusable(EnvironmentFault):
+    """The child that decodes media cannot be started."""
+
+    reason = Reason.SANDBOX_UNUSABLE
+
+
+class DeviceLost(EnvironmentFault):
+    """A GPU is gone or was never there."""
+
+    reason = Reason.DEVICE_LOST
+
+
+class Locked(EnvironmentFault):
+    """Another process works on the same class and stage."""
+
+    reason = Reason.LOCKED
+
+
+class PortInUse(EnvironmentFault):
+    """The port of the web server is taken."""
+
+    reason = Reason.LOCKED
+
+    def __init__(self, host: str, port: int) -> None:
+        """Name the address and the option that picks another."""
+        super().__init__(
+            f"{host}:{port} is already in use.", remedy="Stop that program or choose --port."
+        )
+
+
+class ClipError(KineticsError):
+    """One clip failed; `reason` and the message go into its manifest row."""
+
+    reason: ClassVar[Reason]
+
+
+class Gone(ClipError):
+    """The address answers 404 or 410."""
+
+    reason = Reason.GONE
+
+
+class VideoRemoved(ClipError):
+    """The site says that the video or its account was removed."""
+
+    reason = Reason.VIDEO_REMOVED
+
+
+class VideoPrivate(ClipError):
+    """The site says that the video is private."""
+
+    reason = Reason.VIDEO_PRIVATE
+
+
+class VideoUnavailable(ClipError):
+    """The site says 'unavailable' without a cause; also used by throttling."""
+
+    reason = Reason.VIDEO_UNAVAILABLE
+
+
+class LoginRequired(ClipError):
+    """The site wants a login, an age or a payment."""
+
+    reason = Reason.LOGIN_REQUIRED
+
+
+class Forbidden(ClipError):
+    """The address answers 403."""
+
+    reason = Reason.FORBIDDEN
+
+
+class ServerError(ClipError):
+    """The address answers 5xx."""
+
+    reason = Reason.SERVER_ERROR
+
+
+class NetworkFailure(ClipError):
+    """The connection broke or timed out for this clip."""
+
+    reason = Reason.NETWORK
+
+
+class EmptyFile(ClipError):
+    """The answer has no bytes."""
+
+    reason = Reason.EMPTY_FILE
+
+
+class NotAtSource(ClipError):
+    """No configured source has the clip."""
+
+    reason = Reason.NOT_AT_SOURCE
+
+
+class DownloadFailed(ClipError):
+    """The downloader failed in a way we do not know; its text is kept word for word."""
+
+    reason = Reason.DOWNLOAD_FAILED
+
+
+class NotMedia(ClipError):
+    """The bytes are no video container (a web page, JSON, an image)."""
+
+    reason = Reason.NOT_MEDIA
+
+
+class Truncated(ClipError):
+    """The file ends before its own header says."""
+
+    reason = Reason.TRUNCATED
+
+
+class Undecodable(ClipError):
+    """A video container whose content cannot be decoded."""
+
+    reason = Reason.UNDECODABLE
+
+
+class NoVideoStream(ClipError):
+    """A media file without a video stream."""
+
+    reason = Reason.NO_VIDEO_STREAM
+
+
+class NoFrames(ClipError):
+    """A video stream that yields no frame."""
+
+    reason = Reason.NO_FRAMES
+
+
+class OutOfRange(ClipError):
+    """The source is over before the clip begins."""
+
+    reason = Reason.OUT_OF_RANGE
+
+
+class TooShort(ClipError):
+    """Fewer frames or seconds than the settings demand."""
+
+    reason = Reason.TOO_SHORT
+
+
+class OverLimit(ClipError):
+    """Larger, longer or slower to decode than the limits allow."""
+
+    reason = Reason.OVER_LIMIT
+
+
+class DecoderCrashed(ClipError):
+    """The sandboxed child died on this file."""
+
+    reason = Reason.DECODER_CRASHED
+
+
+class EncodeFailed(ClipError):
+    """A product could not be encoded from a good input."""
+
+    reason = Reason.ENCODE_FAILED
+
+
+def leaves(base: type[KineticsError]) -> list[type[KineticsError]]:
+    """Return all classes below `base` that have no subclass of their own."""
+    below = base.__subclasses__()
+    return [leaf for sub in below for leaf in (leaves(sub) or [sub])]
+
+
+def clip_error(reason: Reason, message: str) -> ClipError:
+    """Return the `ClipError` leaf of `reason`.
+
+    Raises:
+        InternalError: `reason` belongs to no clip (it is of kind environment or policy).
+    """
+    for leaf in leaves(ClipError):
+        if issubclass(leaf, ClipError) and leaf.reason is reason:
+            return leaf(message)
+    msg = f"{reason} is a reason of kind {reason.kind}, which no clip can have."
+    raise InternalError(msg)
+
+
+_DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ACCESS_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def environment_fault(error: OSError, *, doing: str) -> EnvironmentFault | None:
+    """Return the fault that `error` stands for, None when it may be the clip's own.
+
+    Args:
+        error: As raised by the operating system.
+        doing: What was being done, for the message ("writing /data/x.mp4").
+    """
+    if error.errno in _DISK_ERRNOS:
+        return DiskFull(
+            f"No space left while {doing} ({error.strerror}).",
+            remedy="Free space or inodes, or point KINETICS_ROOT at a larger disk, and run again.",
+        )
+    if error.errno in _ACCESS_ERRNOS:
+        return PermissionDenied(
+            f"Not allowed while {doing} ({error.strerror}).",
+            remedy="Make the folder writable for this user and run again.",
+        )
+    return None
+
+

@@ -1,0 +1,142 @@
+"""Every path of a dataset on disk; the only module that joins them.
+
+The layout is that of MMAction2's "Preparing Kinetics", plus `manifests`, `retired` and the editions
+of the annotation lists. Temporary names begin with ``.tmp-`` and are no part of the dataset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinetics_assets.core.classes import folder_name
+from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.stages import Stage
+
+TEMP_PREFIX = ".tmp-"
+"""Beginning of every temporary name; readers skip these."""
+EDITION_DIGITS = 12
+"""Hex digits of an edition's sha256 in its folder name."""
+FRAMES_INDEX = "_rgb.json"
+FLOW_INDEX = "_flow.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths of one dataset."""
+
+    root: Path
+    dataset: str
+    resized_suffix: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Layout:
+        """Return the layout that `settings` describe."""
+        return cls(settings.root, settings.dataset, settings.resized.effective().folder_suffix)
+
+    @property
+    def base(self) -> Path:
+        """Folder of the dataset."""
+        return self.root / self.dataset
+
+    # annotations
+    @property
+    def annotations(self) -> Path:
+        """Folder of the current lists."""
+        return self.base / "annotations"
+
+    def annotation_list(self, split: Split) -> Path:
+        """Return the current list of a split, under the name MMAction2 gives it."""
+        return self.annotations / f"kinetics_{split}.csv"
+
+    def edition(self, sha256: str) -> Path:
+        """Return the folder that keeps one edition of the lists, bytes untouched."""
+        return self.annotations / "editions" / sha256[:EDITION_DIGITS]
+
+    @property
+    def current_edition(self) -> Path:
+        """File that names the current edition and how to read it."""
+        return self.annotations / "edition.json"
+
+    # media
+    def videos(self, split: Split) -> Path:
+        """Return the folder of a split's clips."""
+        return self.base / f"videos_{split}"
+
+    def resized(self, split: Split) -> Path:
+        """Return the folder of a split's resized clips."""
+        return self.base / f"videos_{split}_{self.resized_suffix}"
+
+    def rawframes(self, split: Split) -> Path:
+        """Return the folder of a split's frames and flow."""
+        return self.base / f"rawframes_{split}"
+
+    def stage_root(self, split: Split, stage: Stage) -> Path:
+        """Return the folder that the relative paths of a stage's file lists start from."""
+        return {
+            Stage.VIDEOS: self.videos,
+            Stage.RESIZED: self.resized,
+            Stage.RAWFRAMES: self.rawframes,
+            Stage.FLOW: self.rawframes,
+        }[stage](split)
+
+    def class_folder(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the folder of one class in a stage."""
+        return self.stage_root(split, stage) / folder_name(label)
+
+    def video(self, split: Split, label: str, clip: ClipId, *, suffix: str = ".mp4") -> Path:
+        """Return the file of a clip; `suffix` is the container's true extension."""
+        return self.class_folder(split, Stage.VIDEOS, label) / f"{clip.name}{suffix}"
+
+    def resized_video(self, split: Split, label: str, clip: ClipId) -> Path:
+        """Return the file of a resized clip."""
+        return self.class_folder(split, Stage.RESIZED, label) / f"{clip.name}.mp4"
+
+    def frames(self, split: Split, label: str, clip: ClipId) -> Path:
+        """Return the folder of a clip's frames and flow."""
+        return self.class_folder(split, Stage.RAWFRAMES, label) / clip.name
+
+    # truth
+    def manifest(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the manifest of one class in a stage."""
+        return self.manifests(split, stage) / f"{folder_name(label)}.parquet"
+
+    def manifests(self, split: Split, stage: Stage) -> Path:
+        """Return the folder of a stage's manifests."""
+        return self.base / "manifests" / split / stage
+
+    def journal(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the journal that a running step appends to."""
+        return self.manifests(split, stage) / f"{folder_name(label)}.journal"
+
+    def lock(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the lock file of one class in a stage."""
+        return self.manifests(split, stage) / f".{folder_name(label)}.lock"
+
+    def frames_lock(self, split: Split, label: str) -> Path:
+        """Return the lock file that guards the frame folders of one class."""
+        return self.manifests(split, Stage.RAWFRAMES) / f".{folder_name(label)}.folders.lock"
+
+    def choices(self, split: Split) -> Path:
+        """Return the file that keeps what was resolved once per split (the flow engine)."""
+        return self.base / "manifests" / split / "choices.json"
+
+    # lists
+    def filelist(self, split: Split, kind: str, *, suffix: str = ".txt") -> Path:
+        """Return a file list, under the name MMAction2 gives it."""
+        return self.base / f"{self.dataset}_{split}_list_{kind}{suffix}"
+
+    def retired(self, split: Split) -> Path:
+        """Return the folder of files whose rows are no longer in the list."""
+        return self.base / "retired" / split
+
+    # scratch
+    @property
+    def scratch(self) -> Path:
+        """Folder for temporary files that are not renamed into place."""
+        return self.base / f"{TEMP_PREFIX}scratch"
+
+    def relative(self, path: Path) -> str:
+        """Return `path` as manifests store it: relative to the dataset, with forward slashes."""
+        return path.relative_to(self.base).as_posix()

@@ -1,0 +1,114 @@
+"""Why a clip is not there: a closed list, each reason of exactly one kind.
+
+The manifest stores a `Reason` beside every row that is not ``ok``; the kind decides what happens
+next. Reasons of kind ``environment`` abort the step and never reach a row: a full disk is not the
+clip's fault.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What can be done about a reason."""
+
+    PERMANENT = "permanent"
+    """No retry at this source will help."""
+    RETRYABLE = "retryable"
+    """May heal by itself; tried again after a delay."""
+    CREDENTIALS = "credentials"
+    """The user must log in, pay or prove an age."""
+    ENVIRONMENT = "environment"
+    """This machine or its network is at fault; the step fails, no row is written."""
+    POLICY = "policy"
+    """A rule of the user or of the graph, not a failure."""
+
+
+class Reason(StrEnum):
+    """Code of one leaf of the tree in `kinetics_assets.core.errors`, as stored in manifests."""
+
+    # getting the bytes
+    GONE = "gone"
+    VIDEO_REMOVED = "video_removed"
+    VIDEO_PRIVATE = "video_private"
+    VIDEO_UNAVAILABLE = "video_unavailable"
+    LOGIN_REQUIRED = "login_required"
+    FORBIDDEN = "forbidden"
+    SERVER_ERROR = "server_error"
+    NETWORK = "network"
+    EMPTY_FILE = "empty_file"
+    NOT_AT_SOURCE = "not_at_source"
+    DOWNLOAD_FAILED = "download_failed"
+    # the bytes themselves
+    NOT_MEDIA = "not_media"
+    TRUNCATED = "truncated"
+    UNDECODABLE = "undecodable"
+    NO_VIDEO_STREAM = "no_video_stream"
+    NO_FRAMES = "no_frames"
+    OUT_OF_RANGE = "out_of_range"
+    TOO_SHORT = "too_short"
+    OVER_LIMIT = "over_limit"
+    DECODER_CRASHED = "decoder_crashed"
+    # making products from them
+    ENCODE_FAILED = "encode_failed"
+    # rules
+    FILTERED = "filtered"
+    UPSTREAM = "upstream"
+    # the machine
+    DISK_FULL = "disk_full"
+    PERMISSION_DENIED = "permission_denied"
+    TOOL_MISSING = "tool_missing"
+    NETWORK_DOWN = "network_down"
+    RATE_LIMITED = "rate_limited"
+    BOT_CHECK = "bot_check"
+    SANDBOX_UNUSABLE = "sandbox_unusable"
+    DEVICE_LOST = "device_lost"
+    LOCKED = "locked"
+
+    @property
+    def kind(self) -> Kind:
+        """The one kind of this reason."""
+        return _KINDS[self]
+
+
+_BY_KIND: dict[Kind, tuple[Reason, ...]] = {
+    Kind.PERMANENT: (
+        Reason.GONE,
+        Reason.VIDEO_REMOVED,
+        Reason.VIDEO_PRIVATE,
+        Reason.UNDECODABLE,
+        Reason.NO_VIDEO_STREAM,
+        Reason.NO_FRAMES,
+        Reason.OUT_OF_RANGE,
+        Reason.TOO_SHORT,
+        Reason.OVER_LIMIT,
+        Reason.DECODER_CRASHED,
+        Reason.ENCODE_FAILED,
+    ),
+    Kind.RETRYABLE: (
+        Reason.VIDEO_UNAVAILABLE,
+        Reason.FORBIDDEN,
+        Reason.SERVER_ERROR,
+        Reason.NETWORK,
+        Reason.EMPTY_FILE,
+        Reason.NOT_AT_SOURCE,
+        Reason.DOWNLOAD_FAILED,
+        Reason.NOT_MEDIA,
+        Reason.TRUNCATED,
+    ),
+    Kind.CREDENTIALS: (Reason.LOGIN_REQUIRED,),
+    Kind.POLICY: (Reason.FILTERED, Reason.UPSTREAM),
+    Kind.ENVIRONMENT: (
+        Reason.DISK_FULL,
+        Reason.PERMISSION_DENIED,
+        Reason.TOOL_MISSING,
+        Reason.NETWORK_DOWN,
+        Reason.RATE_LIMITED,
+        Reason.BOT_CHECK,
+        Reason.SANDBOX_UNUSABLE,
+        Reason.DEVICE_LOST,
+        Reason.LOCKED,
+    ),
+}
+_KINDS: dict[Reason, Kind] = {reason: kind for kind, group in _BY_KIND.items() for reason in group}

@@ -1,0 +1,230 @@
+"""Everything a user can set, as frozen value objects.
+
+A `Settings` belongs to one dataset: the defaults below, then the settings file's tables, then the
+file's ``[datasets.<name>.<table>]``, then environment variables ``KINETICS_<TABLE>__<FIELD>``.
+Reading the file is the business of `kinetics_assets.io.settings_file`.
+
+Each table is one dataclass; the classes called *Recipe* decide output bytes, and their digest is
+the code version of the asset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Upstream = Literal["videos", "resized"]
+DENSE_GOP = 16
+"""Key-frame distance that the field calls dense."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationSettings:
+    """Where the annotation lists come from."""
+
+    source: str = "official"
+    """``official`` tarball, ``backup`` lists of MMAction2, or a path or URL of the user's own."""
+    official_url: str = "https://storage.googleapis.com/deepmind-media/Datasets/{dataset}.tar.gz"
+    """Address of the official tarball; ``{dataset}`` is replaced."""
+    backup_url: str = (
+        "https://download.openmmlab.com/mmaction/dataset/{dataset}/annotations/kinetics_{split}.csv"
+    )
+    """Address of one backup list; ``{dataset}`` and ``{split}`` are replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecipe:
+    """How a clip is cut from a longer source."""
+
+    trim_preset: str = "medium"
+    """x264 preset of a cut clip; a source that is the clip already is kept byte for byte."""
+    trim_crf: int = 23
+    """x264 constant rate factor of a cut clip."""
+    min_frames: int = 1
+    """A clip with fewer decoded frames is `too_short`."""
+    min_duration_share: float = 0.5
+    """A clip shorter than this share of its annotated span is `too_short`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Where clips are looked for, and in which order."""
+
+    order: tuple[str, ...] = ("local", "youtube")
+    """Names of sources, tried in this order for each clip."""
+    local_folders: tuple[Path, ...] = ()
+    """Existing copies of the dataset; any layout seen in the wild."""
+    adopt_folders: tuple[Path, ...] = ()
+    """Existing MMAction2 trees whose videos, frames and flow are taken over after checking."""
+    local_copy: bool = False
+    """Copy local files instead of hard-linking them."""
+    youtube_url: str = "https://www.youtube.com/watch?v={id}"
+    """Address of a video; ``{id}`` is replaced."""
+    youtube_extractors: tuple[str, ...] = ("youtube",)
+    """yt-dlp extractors that may be used."""
+    youtube_format: str = "b[ext=mp4]/b"
+    """yt-dlp format; the default needs no merging, hence no ffmpeg."""
+    loopback_hosts: tuple[str, ...] = ()
+    """``host:port`` on this machine that may be reached by http; empty means none."""
+    retry_hours: float = 1.0
+    """Pause before a retryable clip is asked for again; doubles with each attempt, up to a week."""
+    timeout_seconds: float = 30.0
+    """Longest silence on a connection."""
+    max_source_bytes: int = 4 * 2**30
+    """Largest file that is downloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeRecipe:
+    """How a clip is made smaller."""
+
+    recipe: Literal["default", "mmaction2"] = "default"
+    """``mmaction2`` fixes codec settings, audio and upscaling to those of its resize script."""
+    short_side_px: int = 256
+    """Length of the shorter side of the upright picture."""
+    gop: int = 16
+    """Largest distance of key frames, in frames; 16 is what the field calls dense."""
+    preset: str = "veryfast"
+    """x264 preset."""
+    crf: int = 21
+    """x264 constant rate factor."""
+    x264_params: str = "trellis=1"
+    """Further x264 parameters."""
+    keep_audio: bool = True
+    """Copy the audio stream."""
+    upscale: bool = False
+    """Also enlarge clips that are smaller."""
+
+    @property
+    def folder_suffix(self) -> str:
+        """What follows ``videos_<split>_`` in the folder's name, for example 256p_dense_cache."""
+        dense = "_dense" if self.gop == DENSE_GOP else ""
+        return f"{self.short_side_px}p{dense}_cache"
+
+    def effective(self) -> ResizeRecipe:
+        """Return the recipe with a named recipe's fixed values put in."""
+        if self.recipe == "default":
+            return self
+        return ResizeRecipe(
+            recipe="mmaction2",
+            short_side_px=self.short_side_px,
+            gop=self.gop,
+            preset="medium",
+            crf=23,
+            x264_params="",
+            keep_audio=False,
+            upscale=True,
+        )
+
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecipe:
+    """How frames are written; flow shares size and numbering."""
+
+    size: str = "256"
+    """New short side ("256", "320"), a fixed size ("340x256"), or "original"."""
+    upscale: bool = False
+    """Also enlarge clips that are smaller."""
+    start_index: int = 1
+    """Number of the first frame: 1 as MMAction2's readers assume, 0 as denseflow writes."""
+    jpeg_quality: int = 95
+    """JPEG quality of frames and of flow pictures."""
+    frames_from: Upstream = "videos"
+    """Take frames and flow from the original or from the resized videos."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecipe:
+    """How optical flow is computed."""
+
+    engine: str = "auto"
+    """``auto`` or the name of an engine; auto is resolved once per dataset and split."""
+    bound_px: float = 20.0
+    """Displacement, in pixels, that the largest grey level stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSettings:
+    """How file lists are written."""
+
+    videos_from: Upstream = "videos"
+    """Which folder the ``videos`` list names; never a mix."""
+    shuffle: bool = False
+    """Shuffle lines as MMAction2's tool does, instead of sorting them."""
+    seed: int | None = None
+    """Seed of the shuffle; needed when `shuffle` is set."""
+    min_share: float = 0.5
+    """A list below this share of (rows - permanent losses) is refused."""
+    sensor: bool = True
+    """Whether the sensor that keeps lists fresh is running by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a class counts as done."""
+
+    min_completeness: float = 0.9
+    """Smallest ok / (rows - permanent - skipped) with which a class materialises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps on one clip and on this machine."""
+
+    workers: int = 0
+    """CPU slots that all steps on this machine share; 0 means one per core."""
+    clip_wall_seconds: float = 600.0
+    """Longest time one operation on one clip may take."""
+    clip_cpu_seconds: int = 600
+    """Most CPU time one operation on one clip may take."""
+    memory_bytes: int = 4 * 2**30
+    """Address space of a sandboxed child."""
+    max_output_bytes: int = 4 * 2**30
+    """Largest file a sandboxed child may write."""
+    max_side_px: int = 8192
+    """Longest side of a picture that is decoded."""
+    max_frames: int = 100_000
+    """Most frames that are decoded from one clip."""
+    min_free_bytes: int = 256 * 2**20
+    """A step does not start with less free space under the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where the bulk goes."""
+
+    rawframes_folder: Path | None = None
+    """Folder on another disk that holds the frame folders; the dataset gets a link to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one dataset."""
+
+    root: Path
+    """Folder that holds all datasets (KINETICS_ROOT)."""
+    dataset: str
+    """Name of the dataset these settings are for."""
+    annotations: AnnotationSettings = field(default_factory=AnnotationSettings)
+    videos: VideoRecipe = field(default_factory=VideoRecipe)
+    sources: SourceSettings = field(default_factory=SourceSettings)
+    resized: ResizeRecipe = field(default_factory=ResizeRecipe)
+    rawframes: FrameRecipe = field(default_factory=FrameRecipe)
+    flow: FlowRecipe = field(default_factory=FlowRecipe)
+    filelists: ListSettings = field(default_factory=ListSettings)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    limits: Limits = field(default_factory=Limits)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+
+
+def digest(*parts: Any) -> str:  # noqa: ANN401 - any JSON-able value or dataclass is digested
+    """Return the first 16 hex digits of the sha256 of `parts` as canonical JSON."""
+    plain = [asdict(part) if hasattr(part, "__dataclass_fields__") else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,61 @@
+"""What a source of clips is.
+
+A source is asked for all clips of one video at once, so that one download feeds them all. It
+returns files, never verdicts on content: every file is decoded afterwards by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kinetics_assets.core.clips import ClipId
+    from kinetics_assets.core.errors import ClipError
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that a source has for a clip."""
+
+    path: Path
+    """The file, complete, but not yet verified."""
+    address: str
+    """Where it came from, for the manifest: a URL or a path, without secrets."""
+    is_whole_video: bool | None
+    """True: second 0 of the file is second 0 of the video. False: the file is the clip. None: the
+    name does not tell; the decoded duration decides."""
+    is_ours: bool
+    """Whether the file is a temporary one that may be moved away."""
+
+
+class Source(Protocol):
+    """A place where clips may be."""
+
+    @property
+    def name(self) -> str:
+        """Name in settings and manifests."""
+        ...
+
+    @property
+    def may_heal(self) -> bool:
+        """Whether asking again may give other bytes."""
+        ...
+
+    def fetch(
+        self, clips: Sequence[ClipId], *, label: str, scratch: Path
+    ) -> Mapping[ClipId, Found | ClipError]:
+        """Return a file or the reason for each of `clips`.
+
+        Args:
+            clips: All wanted clips of one youtube_id, at least one.
+            label: Their class name (local copies are sorted by class), empty if unlabelled.
+            scratch: Existing folder for temporary files; the caller removes it.
+
+        Raises:
+            EnvironmentFault: The machine or the network is at fault; no clip is to blame.
+        """
+        ...

