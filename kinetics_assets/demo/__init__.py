@@ -1,1 +1,1 @@
-"""A small dataset that the package makes itself, and the server that offers it."""
+"""A small dataset of generated clips with known motion, and the mirror that serves it."""

@@ -1,0 +1,1 @@
+"""The whole graph, end to end, on the demo dataset."""
