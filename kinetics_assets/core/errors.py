@@ -7,6 +7,7 @@
     │   ├── UnknownDataset, UnknownClass, UnknownEngine, UnknownSplit
     │   ├── SettingsError             the settings file or an environment variable
     │   ├── AnnotationError           a list as a whole cannot be read
+    │   ├── ArchiveRefused            a tar file that is damaged or breaks the rules
     │   └── RootError                 KINETICS_ROOT is missing or no folder
     ├── EnvironmentFault              this machine or its network; fails the step, never a clip
     │   ├── DiskFull, PermissionDenied, ToolMissing, NetworkDown, RateLimited, BotCheck
@@ -14,7 +15,7 @@
     ├── InternalError                 a promise of our own was broken (a bug)
     └── ClipError                     one clip; becomes the reason of its manifest row
         ├── Gone, VideoRemoved, VideoPrivate, VideoUnavailable, LoginRequired, Forbidden
-        ├── ServerError, NetworkFailure, EmptyFile, NotAtSource, DownloadFailed
+        ├── ServerError, AddressRefused, NetworkFailure, EmptyFile, NotAtSource, DownloadFailed
         ├── NotMedia, Truncated, Undecodable, NoVideoStream, NoFrames
         ├── OutOfRange, TooShort, OverLimit, DecoderCrashed
         └── EncodeFailed
@@ -111,6 +112,10 @@ class AnnotationError(InputError):
         where = f"{name}, line {line}" if line is not None else name
         self.line = line
         super().__init__(f"{where}: {problem}", remedy=remedy)
+
+
+class ArchiveRefused(InputError):
+    """A tar file that is damaged, or whose members break the rules; nothing of it is used."""
 
 
 class RootError(InputError):
@@ -239,6 +244,12 @@ class ServerError(ClipError):
     """The address answers 5xx."""
 
     reason = Reason.SERVER_ERROR
+
+
+class AddressRefused(ClipError):
+    """The address leads to a host that the source may not be asked at."""
+
+    reason = Reason.ADDRESS_REFUSED
 
 
 class NetworkFailure(ClipError):

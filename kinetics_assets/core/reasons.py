@@ -36,6 +36,7 @@ class Reason(StrEnum):
     LOGIN_REQUIRED = "login_required"
     FORBIDDEN = "forbidden"
     SERVER_ERROR = "server_error"
+    ADDRESS_REFUSED = "address_refused"
     NETWORK = "network"
     EMPTY_FILE = "empty_file"
     NOT_AT_SOURCE = "not_at_source"
@@ -90,6 +91,7 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
         Reason.VIDEO_UNAVAILABLE,
         Reason.FORBIDDEN,
         Reason.SERVER_ERROR,
+        Reason.ADDRESS_REFUSED,
         Reason.NETWORK,
         Reason.EMPTY_FILE,
         Reason.NOT_AT_SOURCE,
