@@ -114,7 +114,9 @@ def parse_clip_id(youtube_id: str, start: str, end: str) -> ClipId:
     """
     clip = ClipId(parse_youtube_id(youtube_id), parse_seconds(start), parse_seconds(end))
     if clip.start_seconds >= clip.end_seconds:
-        msg = f"the clip ends at {clip.end_seconds} s, not after its start at {clip.start_seconds} s"
+        msg = (
+            f"the clip ends at {clip.end_seconds} s, not after its start at {clip.start_seconds} s"
+        )
         raise ValueError(msg)
     return clip
 

@@ -97,7 +97,9 @@ class UnknownEngine(InputError):
 
     def __init__(self, name: str, allowed: Iterable[str]) -> None:
         """Name the engine and list the `allowed` ones."""
-        super().__init__(f"Unknown flow engine {name!r}.", remedy=f"Use one of: {', '.join(allowed)}.")
+        super().__init__(
+            f"Unknown flow engine {name!r}.", remedy=f"Use one of: {', '.join(allowed)}."
+        )
 
 
 class SettingsError(InputError):
@@ -107,7 +109,9 @@ class SettingsError(InputError):
 class AnnotationError(InputError):
     """An annotation list as a whole cannot be read; names the file and, if known, the line."""
 
-    def __init__(self, name: str, problem: str, *, line: int | None = None, remedy: str = "") -> None:
+    def __init__(
+        self, name: str, problem: str, *, line: int | None = None, remedy: str = ""
+    ) -> None:
         """Point at `name` (a file or URL) and the 1-based `line`."""
         where = f"{name}, line {line}" if line is not None else name
         self.line = line
@@ -377,5 +381,3 @@ def environment_fault(error: OSError, *, doing: str) -> EnvironmentFault | None:
             remedy="Make the folder writable for this user and run again.",
         )
     return None
-
-

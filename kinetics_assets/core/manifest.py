@@ -109,7 +109,7 @@ class ManifestRow:
 
 _TIME = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
-    [
+    [  # type: ignore[arg-type] # the stubs cannot join fields of several types
         pa.field("youtube_id", pa.string(), nullable=False),
         pa.field("start_seconds", pa.int32(), nullable=False),
         pa.field("end_seconds", pa.int32(), nullable=False),

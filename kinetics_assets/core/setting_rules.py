@@ -1,0 +1,134 @@
+"""Ranges and forms of settings that a type cannot say."""
+
+from __future__ import annotations
+
+import math
+import re
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+from kinetics_assets.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kinetics_assets.core.settings import Settings
+
+_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+)
+_SIZE = re.compile(r"original|[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})?", re.ASCII)
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", re.ASCII)
+
+
+def validate(settings: Settings, *, where: str = "settings") -> Settings:
+    """Return `settings` if every value is in its range.
+
+    Args:
+        settings: As read.
+        where: The file, for the message.
+
+    Raises:
+        SettingsError: names the first value that is not, and what is allowed.
+    """
+    for name, (is_good, allowed) in _RULES.items():
+        table, field = name.split(".")
+        value = getattr(getattr(settings, table), field)
+        if not is_good(value):
+            raise SettingsError(f"{where}: {name} is {value!r}.", remedy=f"Allowed: {allowed}.")
+    if settings.filelists.shuffle and settings.filelists.seed is None:
+        raise SettingsError(
+            f"{where}: filelists.shuffle is set without a seed.",
+            remedy="Set filelists.seed to any whole number, so that the order can be had again.",
+        )
+    return settings
+
+
+_Rule = tuple["Callable[[Any], bool]", str]
+
+
+def _between(low: float, high: float) -> _Rule:
+    """Return the rule low <= value <= high; nan is outside."""
+    return (lambda value: low <= value <= high), f"{low:g} to {high:g}"
+
+
+def _at_least(low: float) -> _Rule:
+    """Return the rule low <= value, finite."""
+    return (lambda value: low <= value < math.inf), f"{low:g} or more"
+
+
+def _above_zero() -> _Rule:
+    """Return the rule 0 < value, finite."""
+    return (lambda value: 0 < value < math.inf), "more than 0"
+
+
+def _one_of(*choices: object) -> _Rule:
+    """Return the rule that the value is one of `choices`."""
+    return (lambda value: value in choices), " or ".join(str(choice) for choice in choices)
+
+
+def _address(*needed: str, optional: tuple[str, ...] = ()) -> _Rule:
+    """Return the rule that a text has the placeholders `needed` and no others but `optional`."""
+    text = " and ".join(f"{{{name}}}" for name in (*needed, *optional)) or "none"
+
+    def is_good(value: str) -> bool:
+        try:
+            found = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
+        except ValueError:
+            return False
+        return set(needed) <= found <= {*needed, *optional}
+
+    return is_good, f"an address whose placeholders are {text}"
+
+
+_RULES: dict[str, _Rule] = {
+    "annotations.source": (bool, "official, backup, a path or a URL"),
+    "annotations.official_url": _address(optional=("dataset",)),
+    "annotations.backup_url": _address("split", optional=("dataset",)),
+    "videos.trim_preset": _one_of(*_PRESETS),
+    "videos.trim_crf": _between(0, 51),
+    "videos.min_frames": _at_least(1),
+    "videos.min_duration_share": _between(0, 1),
+    "sources.order": (bool, "at least one source"),
+    "sources.youtube_url": _address("id"),
+    "sources.loopback_hosts": (
+        lambda hosts: all(_LOOPBACK.fullmatch(host) for host in hosts),
+        "127.0.0.1:PORT, localhost:PORT or [::1]:PORT",
+    ),
+    "sources.retry_hours": _at_least(0),
+    "sources.timeout_seconds": _above_zero(),
+    "sources.max_source_bytes": _at_least(1),
+    "resized.short_side_px": (
+        lambda value: 2 <= value <= 8192 and value % 2 == 0,
+        "an even number from 2 to 8192",
+    ),
+    "resized.gop": _at_least(1),
+    "resized.preset": _one_of(*_PRESETS),
+    "resized.crf": _between(0, 51),
+    "rawframes.size": (
+        lambda value: bool(_SIZE.fullmatch(value)),
+        'a short side ("256"), a fixed size ("340x256") or "original"',
+    ),
+    "rawframes.start_index": _one_of(0, 1),
+    "rawframes.jpeg_quality": _between(1, 100),
+    "flow.engine": (bool, "auto or the name of an engine"),
+    "flow.bound_px": _above_zero(),
+    "filelists.min_share": _between(0, 1),
+    "thresholds.min_completeness": _between(0, 1),
+    "limits.workers": _at_least(0),
+    "limits.clip_wall_seconds": _above_zero(),
+    "limits.clip_cpu_seconds": _at_least(1),
+    "limits.memory_bytes": _at_least(1),
+    "limits.max_output_bytes": _at_least(1),
+    "limits.max_side_px": _at_least(2),
+    "limits.max_frames": _at_least(1),
+    "limits.min_free_bytes": _at_least(0),
+}
