@@ -105,6 +105,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "sources.retry_hours": _at_least(0),
     "sources.timeout_seconds": _above_zero(),
+    "sources.connections": _at_least(1),
     "sources.max_source_bytes": _at_least(1),
     "resized.short_side_px": (
         lambda value: 2 <= value <= 8192 and value % 2 == 0,

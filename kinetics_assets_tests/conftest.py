@@ -1,0 +1,66 @@
+"""What holds for every test: a clean environment, no network but this machine, GPUs on demand."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from functools import cache
+from ipaddress import ip_address
+
+import pytest
+
+_KEPT = ("KINETICS_REQUIRE_GPU", "KINETICS_TEST_")
+
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # asked of every child process too
+
+
+def _refuse_network(event: str, arguments: tuple[object, ...]) -> None:
+    """Raise when a test connects to anything but this machine."""
+    if event != "socket.connect":
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and not _is_here(str(address[0])):
+        raise AssertionError(f"a test reached for the network: {address!r}")
+
+
+def _is_here(host: str) -> bool:
+    """Return whether `host` is an address of the loopback interface."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the caller's own settings out of the environment."""
+    for name in list(os.environ):
+        if name.startswith("KINETICS_") and not name.startswith(_KEPT):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a GPU test without a GPU, or fail it where KINETICS_REQUIRE_GPU=1 promises one."""
+    if item.get_closest_marker("gpu") is None or cuda_devices():
+        return
+    if os.environ.get("KINETICS_REQUIRE_GPU") == "1":
+        pytest.fail("KINETICS_REQUIRE_GPU=1, but there is no usable CUDA device", pytrace=False)
+    pytest.skip("no CUDA device")
+
+
+@cache
+def cuda_devices() -> int:
+    """Return how many CUDA devices the driver offers; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
