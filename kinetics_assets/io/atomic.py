@@ -1,0 +1,174 @@
+"""How bytes become visible: complete, durable, and all at once.
+
+A file or folder is written under a temporary name beside its final one, flushed to the disk and
+renamed. A crash leaves the old content or the new, never a mix, and at worst a temporary name that
+every reader skips and `sweep_temps` removes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.errors import environment_fault
+from kinetics_assets.core.layout import TEMP_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@contextmanager
+def os_faults(doing: str) -> Iterator[None]:
+    """Turn a full disk or a missing permission into the `EnvironmentFault` it is.
+
+    Raises:
+        EnvironmentFault: An `OSError` inside the block is the machine's fault.
+        OSError: Any other, unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        fault = environment_fault(error, doing=doing)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def temp_path(final: Path, *, stage: str) -> Path:
+    """Return an unused temporary name in the folder of `final`, which is created if missing.
+
+    The name holds the writer's process id, so that `sweep_temps` can tell a dead writer's.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{TEMP_PREFIX}{stage}-{os.getpid()}-{secrets.token_hex(6)}{final.suffix}"
+    return final.parent / name
+
+
+def write_file(final: Path, data: bytes) -> None:
+    """Make `final` hold exactly `data`, durably; a reader sees the old or the new content."""
+    with os_faults(f"writing {final}"):
+        temp = temp_path(final, stage="file")
+        try:
+            temp.write_bytes(data)
+            publish_file(temp, final)
+        finally:
+            temp.unlink(missing_ok=True)
+
+
+def publish_file(temp: Path, final: Path) -> None:
+    """Give the complete file `temp` its final name, durably, replacing what was there."""
+    with os_faults(f"publishing {final}"):
+        sync(temp)
+        temp.replace(final)
+        sync(final.parent)
+
+
+def publish_folder(temp: Path, final: Path) -> None:
+    """Give the complete folder `temp` its final name, durably, replacing what was there.
+
+    An existing folder is exchanged in one step and then deleted, so that a reader never sees the
+    name missing or a mix of both.
+    """
+    with os_faults(f"publishing {final}"):
+        for entry in temp.iterdir():
+            sync(entry)
+        sync(temp)
+        if final.exists():
+            _exchange(temp, final)
+            sync(final.parent)
+            shutil.rmtree(temp)
+        else:
+            temp.rename(final)
+            sync(final.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file's bytes, or a folder's entries, to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes, as hex digits."""
+    with os_faults(f"reading {path}"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path, names: list[str]) -> str:
+    """Return the sha256 of the sorted lines ``<name> <sha256 of the file>`` of `names`."""
+    lines = [f"{name} {sha256_of(folder / name)}\n" for name in sorted(names)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def link_or_copy(source: Path, target: Path, *, copy: bool = False) -> None:
+    """Make `target` the same bytes as `source`: by hard link, else by copying.
+
+    A copy is made when asked for, across file systems, and where hard links are refused.
+    """
+    with os_faults(f"taking over {source}"):
+        if not copy:
+            try:
+                os.link(source.resolve(strict=True), target)
+            except OSError as error:
+                if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
+                    raise
+            else:
+                return
+        shutil.copyfile(source, target)
+
+
+def sweep_temps(folder: Path) -> int:
+    """Delete temporary names whose writer is dead; return how many there were."""
+    if not folder.is_dir():
+        return 0
+    swept = 0
+    for entry in list(os.scandir(folder)):
+        if not entry.name.startswith(TEMP_PREFIX) or _writer_lives(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            with suppress(FileNotFoundError):
+                Path(entry.path).unlink()
+        swept += 1
+    return swept
+
+
+def _writer_lives(name: str) -> bool:
+    """Return whether the process that made the temporary `name` is still there."""
+    parts = name.removeprefix(TEMP_PREFIX).rsplit("-", 2)
+    if len(parts) != 3 or not parts[1].isdigit():
+        return False
+    return int(parts[1]) == os.getpid() or Path("/proc", parts[1]).exists()
+
+
+def _exchange(a: Path, b: Path) -> None:
+    """Swap two names in one step (Linux `renameat2`), or move `b` aside where that is unknown."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "renameat2"):
+        code = libc.renameat2(
+            _AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), ctypes.c_uint(_RENAME_EXCHANGE)
+        )
+        if code == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
+            raise OSError(number, os.strerror(number), str(b))
+    # Some network file systems cannot exchange; a reader may then miss the folder for an instant.
+    aside = temp_path(b, stage="aside")
+    b.rename(aside)
+    a.rename(b)
+    aside.rename(a)

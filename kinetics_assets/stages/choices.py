@@ -1,0 +1,31 @@
+"""What is decided once per dataset and split, written down, and kept to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from kinetics_assets.engines.registry import resolve_engine
+from kinetics_assets.io.atomic import write_file
+from kinetics_assets.io.locks import exclusive
+
+if TYPE_CHECKING:
+    from kinetics_assets.stages.order import ClassOrder
+
+
+def chosen_engine(order: ClassOrder) -> str:
+    """Return the flow engine of the split: as set, or what ``auto`` was resolved to first.
+
+    Raises:
+        UnknownEngine: The settings name an engine that does not exist.
+    """
+    wanted = order.settings.flow.engine
+    if wanted != "auto":
+        return resolve_engine(wanted)
+    path = order.layout.choices(order.split)
+    with exclusive(path.with_suffix(".lock"), wait=True, what=f"{path}"):
+        choices = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if "flow_engine" not in choices:
+            choices["flow_engine"] = resolve_engine("auto")
+            write_file(path, (json.dumps(choices, indent=1, sort_keys=True) + "\n").encode())
+    return str(choices["flow_engine"])

@@ -1,0 +1,66 @@
+"""What an output depends on, as short digests.
+
+A row keeps the digest of (input, recipe, tools); when it differs from what would be made now, the
+output is stale: never reused, never mixed. Tools enter with their major version only, so that a
+patch release of a decoder does not make terabytes stale; full versions are in the row's `tools`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.settings import digest
+from kinetics_assets.core.stages import Stage
+
+if TYPE_CHECKING:
+    from kinetics_assets.core.settings import Settings
+
+_REVISION = {Stage.VIDEOS: 1, Stage.RESIZED: 1, Stage.RAWFRAMES: 1, Stage.FLOW: 1}
+"""Raised by hand when our own code makes other bytes from the same input and recipe."""
+_TOOLS = {
+    Stage.VIDEOS: ("av",),
+    Stage.RESIZED: ("av",),
+    Stage.RAWFRAMES: ("av", "simplejpeg"),
+    Stage.FLOW: ("av", "simplejpeg"),
+}
+
+
+def recipe_digest(stage: Stage, settings: Settings, *extra: str) -> str:
+    """Return the digest of everything but the input that decides a stage's output bytes.
+
+    Args:
+        stage: The stage.
+        settings: Of the dataset.
+        extra: What else decides the bytes: for flow, the resolved engine and its profile.
+    """
+    tools = [f"{tool} {version(tool).split('.')[0]}" for tool in _TOOLS.get(stage, ())]
+    return digest(stage, _REVISION.get(stage, 1), tools, *_recipe(stage, settings), *extra)
+
+
+def output_digest(recipe: str, input_sha256: str) -> str:
+    """Return the digest that an output of `recipe` made from this input has.
+
+    The recipe's digest stays readable in front, so that a whole manifest can be checked for stale
+    rows without its inputs.
+    """
+    return f"{recipe}.{input_sha256[:16]}"
+
+
+def recipe_of(row_digest: str) -> str:
+    """Return the recipe's digest in an output's digest."""
+    return row_digest.partition(".")[0]
+
+
+def _recipe(stage: Stage, settings: Settings) -> tuple[object, ...]:
+    """Return the settings that decide the output bytes of `stage`."""
+    frames, lists = settings.rawframes, settings.filelists
+    size = (frames.size, frames.upscale, frames.start_index, frames.jpeg_quality)
+    return {
+        Stage.ANNOTATIONS: (),
+        Stage.VIDEOS: (settings.videos,),
+        Stage.RESIZED: (settings.resized.effective(),),
+        Stage.RAWFRAMES: size,
+        Stage.FLOW: (*size, settings.flow.bound_px),
+        Stage.FILELISTS: (lists.videos_from, lists.shuffle, lists.seed),
+    }[stage]

@@ -1,0 +1,130 @@
+"""What the four class stages have in common, and the one thing each does in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from kinetics_assets.core.manifest import ManifestRow, Status, status_of
+from kinetics_assets.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.errors import ClipError
+    from kinetics_assets.core.stages import Stage
+    from kinetics_assets.media.client import MediaWorker
+
+Commit = Callable[[ManifestRow, Callable[[], None]], None]
+"""``commit(row, publish)``: journal the verdict, then make the output visible."""
+
+_LONGEST_PAUSE = timedelta(days=7)
+
+
+class StageJob(Protocol):
+    """One stage's way of turning input clips into outputs."""
+
+    stage: Stage
+    upstream: Stage | None
+
+    @property
+    def concurrency(self) -> int | None:
+        """Groups worked on at a time; None means as many as CPU slots can be had."""
+        ...
+
+    @property
+    def works_without_input(self) -> bool:
+        """Whether an output may be had (adopted) although the input is not ok."""
+        ...
+
+    def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+        """Return whether an ok `row` still is what would be made from `source`, and is there."""
+        ...
+
+    def is_intact(self, row: ManifestRow) -> bool:
+        """Return whether the output of an ok `row` is there with the recorded sha256."""
+        ...
+
+    def attempt_digest(self, source: ManifestRow | None) -> str:
+        """Return the digest of what an attempt depends on; a failure under another is due."""
+        ...
+
+    def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
+        """Return the clips that are due as units of work."""
+        ...
+
+    def make(
+        self,
+        group: Sequence[Clip],
+        *,
+        worker: MediaWorker,
+        scratch: Path,
+        inputs: Mapping[ClipId, ManifestRow],
+        known: Mapping[ClipId, ManifestRow],
+        commit: Commit,
+    ) -> None:
+        """Make the outputs of `group` and commit exactly one row for each clip.
+
+        Raises:
+            EnvironmentFault: The machine is at fault; clips without a row stay as they were.
+        """
+        ...
+
+    def remove(self, row: ManifestRow, *, into: Path | None) -> None:
+        """Take the output of `row` away; keep its files in the folder `into` if given."""
+        ...
+
+
+def now_utc() -> datetime:
+    """Return the present time as manifests store it."""
+    return datetime.now(UTC)
+
+
+def failed_row(
+    row: ManifestRow, error: ClipError, *, may_heal: bool, retry_hours: float, digest: str = ""
+) -> ManifestRow:
+    """Return `row` with the verdict that `error` stands for.
+
+    Args:
+        row: What was known before; its attempts are counted on.
+        error: The clip's failure.
+        may_heal: Whether asking again may give other bytes.
+        retry_hours: First pause before a retryable clip is due again; doubles up to a week.
+        digest: Of the settings under which it failed; other settings make the row due at once.
+    """
+    status = status_of(error.reason, source_may_heal=may_heal)
+    attempts = row.attempts + 1
+    now = now_utc()
+    pause = min(timedelta(hours=retry_hours) * 2 ** min(attempts - 1, 16), _LONGEST_PAUSE)
+    return ManifestRow(
+        clip=row.clip,
+        label=row.label,
+        edition=row.edition,
+        status=status,
+        reason=error.reason,
+        reason_text=error.message,
+        attempts=attempts,
+        not_before=now + pause if status is Status.PENDING else None,
+        digest=digest,
+        finished_at=now,
+    )
+
+
+def blocked_row(row: ManifestRow, source: ManifestRow | None) -> ManifestRow:
+    """Return `row` as blocked by its input; the same row when it already says so."""
+    why = "has not been tried" if source is None or source.reason is None else source.reason.value
+    text = f"the input {why}" if source is None else f"the input is {source.status}: {why}"
+    blocked = ManifestRow(
+        clip=row.clip,
+        label=row.label,
+        edition=row.edition,
+        status=Status.BLOCKED,
+        reason=Reason.UPSTREAM,
+        reason_text=text,
+        finished_at=row.finished_at,
+    )
+    return row if blocked == row else replace(blocked, finished_at=now_utc())

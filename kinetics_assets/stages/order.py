@@ -1,0 +1,25 @@
+"""What a step is asked to do: one class of one split, under one dataset's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class ClassOrder:
+    """One class of one split."""
+
+    settings: Settings
+    split: Split
+    label: str
+    """Class name; empty for the test rows that have none."""
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Paths of the dataset."""
+        return Layout.of(self.settings)

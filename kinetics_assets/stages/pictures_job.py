@@ -1,0 +1,281 @@
+"""What rawframes and flow have in common: both fill a part of a clip's frame folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.errors import ClipError, EncodeFailed
+from kinetics_assets.core.manifest import ManifestRow, Status
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.atomic import folder_sha256, link_or_copy, os_faults, temp_path
+from kinetics_assets.sources.found_trees import find_frames
+from kinetics_assets.stages.digests import output_digest, recipe_digest
+from kinetics_assets.stages.frame_folders import (
+    FrameIndex,
+    folder_bytes,
+    picture_names,
+    pictures_are_intact,
+    pictures_are_there,
+    publish_pictures,
+    remove_pictures,
+)
+from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
+from kinetics_assets.stages.storage import place_rawframes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.media.client import FrameFacts, MediaWorker
+    from kinetics_assets.sources.found_trees import FoundFrames
+    from kinetics_assets.stages.job import Commit
+    from kinetics_assets.stages.order import ClassOrder
+
+ADOPTED = "adopted"
+"""Source of rows whose pictures were taken over from an existing tree."""
+UNKNOWN_ENGINE = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Pictures that a stage has put into a folder."""
+
+    facts: FrameFacts
+    """Their number (frames or pairs) and size."""
+    tools: str
+    engine: str = ""
+    profile: str = ""
+
+
+class PicturesJob:
+    """Base of the two jobs; a subclass says how pictures are made and how many there must be."""
+
+    stage: Stage
+    concurrency: int | None = None
+
+    def __init__(self, order: ClassOrder) -> None:
+        """Work under the settings of `order`."""
+        self._order = order
+        self._settings = order.settings
+        self._recipe = order.settings.rawframes
+        self._lock = order.layout.frames_lock(order.split, order.label)
+        place_rawframes(order)
+
+    # what a subclass adds
+    def produce(
+        self, clip: Clip, source: ManifestRow, folder: Path, *, worker: MediaWorker, scratch: Path
+    ) -> Made:
+        """Put the clip's pictures into the empty `folder`.
+
+        Raises:
+            ClipError: The input is no good for this stage.
+        """
+        raise NotImplementedError
+
+    def engine_digest(self) -> tuple[str, ...]:
+        """Return what besides input and recipe decides the bytes."""
+        return ()
+
+    def expected_count(self, frames: int) -> int:
+        """Return how many pictures (or pairs) a clip of `frames` frames has."""
+        raise NotImplementedError
+
+    def found_names(self, found: FoundFrames) -> Sequence[Path]:
+        """Return the stage's pictures in a found folder, in the order of `picture_names`."""
+        raise NotImplementedError
+
+    @property
+    def bound_px(self) -> float | None:
+        """Displacement of the largest grey level; None for frames."""
+        return None
+
+    # what both do alike
+    @property
+    def upstream(self) -> Stage:
+        """The stage whose videos are read, by setting."""
+        return Stage(self._recipe.frames_from)
+
+    @property
+    def works_without_input(self) -> bool:
+        """Whether pictures may be taken over although the video is not there."""
+        return bool(self._settings.sources.adopt_folders)
+
+    def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+        """Return whether the pictures are there, adopted or made from today's input and recipe."""
+        wanted = (
+            {self._adopted_digest()} if row.source == ADOPTED else {self.attempt_digest(source)}
+        )
+        return row.digest in wanted and pictures_are_there(self.stage, self._order.layout, row)
+
+    def is_intact(self, row: ManifestRow) -> bool:
+        """Return whether the pictures are there with their recorded sha256."""
+        return pictures_are_intact(self.stage, self._order.layout, row)
+
+    def attempt_digest(self, source: ManifestRow | None) -> str:
+        """Return the digest that pictures made from `source` now would have."""
+        sha256 = source.sha256 if source is not None and source.status is Status.OK else ""
+        recipe = recipe_digest(self.stage, self._settings, *self.engine_digest())
+        return output_digest(recipe, sha256)
+
+    def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
+        """Return each clip by itself."""
+        return [[clip] for clip in due]
+
+    def make(
+        self,
+        group: Sequence[Clip],
+        *,
+        worker: MediaWorker,
+        scratch: Path,
+        inputs: Mapping[ClipId, ManifestRow],
+        known: Mapping[ClipId, ManifestRow],
+        commit: Commit,
+    ) -> None:
+        """Take over or make, verify and publish the pictures of each clip of `group`."""
+        for clip in group:
+            source, row = inputs.get(clip.id), known[clip.id]
+            final = self._order.layout.frames(self._order.split, clip.label, clip.id)
+            temp = temp_path(final, stage=self.stage)
+            try:
+                with os_faults(f"creating {temp}"):
+                    temp.mkdir()
+                made = self._adopt(clip, source, temp, worker=worker)
+                adopted = made is not None
+                if made is None:
+                    if source is None or source.status is not Status.OK:
+                        commit(blocked_row(row, source), lambda: None)
+                        continue
+                    made = self.produce(clip, source, temp, worker=worker, scratch=scratch)
+                self._publish(
+                    row,
+                    source,
+                    made,
+                    temp=temp,
+                    final=final,
+                    adopted=adopted,
+                    worker=worker,
+                    commit=commit,
+                )
+            except ClipError as error:
+                if row.status is Status.OK:
+                    self.remove(row, into=None)
+                hours = self._settings.sources.retry_hours
+                digest_now = self.attempt_digest(source)
+                failed = failed_row(
+                    row, error, may_heal=False, retry_hours=hours, digest=digest_now
+                )
+                commit(failed, lambda: None)
+            finally:
+                shutil.rmtree(temp, ignore_errors=True)
+
+    def remove(self, row: ManifestRow, *, into: Path | None) -> None:
+        """Take the stage's pictures away."""
+        if row.path:
+            folder = self._order.layout.base / row.path
+            remove_pictures(self.stage, folder, into=into, lock=self._lock)
+
+    def _adopted_digest(self) -> str:
+        return f"{ADOPTED}-from-{self._recipe.start_index}"
+
+    def _adopt(
+        self, clip: Clip, source: ManifestRow | None, temp: Path, *, worker: MediaWorker
+    ) -> Made | None:
+        """Link existing pictures into `temp` under our numbering; None when there are none.
+
+        Counts must be whole, and equal to the video's where the video is there: pictures that
+        another decoder made with other frames are not taken for those of this clip.
+        """
+        folders = self._settings.sources.adopt_folders
+        if not folders:
+            return None
+        found = find_frames(folders, self._order.split, label=clip.label, clip=clip.id)
+        if found is None or isinstance(found, ClipError):
+            return None
+        pictures = self.found_names(found)
+        per_frame = len(picture_names(self.stage, count=1, start_index=0))
+        count = len(pictures) // per_frame
+        frames = source.frames_decoded if source is not None else None
+        if not count or (frames is not None and count != self.expected_count(frames)):
+            return None
+        names = picture_names(self.stage, count=count, start_index=self._recipe.start_index)
+        for path, name in zip(pictures, names, strict=True):
+            link_or_copy(path, temp / name, copy=self._settings.sources.local_copy)
+        try:
+            facts = worker.check_pictures(temp, names)
+        except ClipError:
+            for name in names:
+                (temp / name).unlink()
+            return None
+        engine = UNKNOWN_ENGINE if self.stage is Stage.FLOW else ""
+        made = type(facts)(frames=count, width_px=facts.width_px, height_px=facts.height_px)
+        return Made(facts=made, tools="", engine=engine, profile=engine)
+
+    def _publish(
+        self,
+        row: ManifestRow,
+        source: ManifestRow | None,
+        made: Made,
+        *,
+        temp: Path,
+        final: Path,
+        adopted: bool,
+        worker: MediaWorker,
+        commit: Commit,
+    ) -> None:
+        """Verify the pictures in `temp` by decoding them, then commit and publish.
+
+        Raises:
+            ClipError: Pictures are missing or do not decode.
+        """
+        facts = made.facts
+        start = self._recipe.start_index
+        names = picture_names(self.stage, count=facts.frames, start_index=start)
+        frames = source.frames_decoded if source is not None else None
+        if frames is not None and facts.frames != self.expected_count(frames):
+            msg = f"{facts.frames} pictures came of a clip of {frames} frames."
+            raise EncodeFailed(msg)
+        if not adopted:
+            worker.check_pictures(temp, names)
+        sha256 = folder_sha256(temp, names)
+        made_digest = self._adopted_digest() if adopted else self.attempt_digest(source)
+        index = FrameIndex(
+            count=facts.frames,
+            start_index=start,
+            width_px=facts.width_px,
+            height_px=facts.height_px,
+            digest=made_digest,
+            sha256=sha256,
+            engine=made.engine,
+            profile=made.profile,
+            bound_px=self.bound_px,
+        )
+        ok = ManifestRow(
+            clip=row.clip,
+            label=row.label,
+            edition=row.edition,
+            status=Status.OK,
+            attempts=row.attempts + 1,
+            source=ADOPTED if adopted else self.upstream,
+            path=self._order.layout.relative(final),
+            size_bytes=folder_bytes(temp, names),
+            sha256=sha256,
+            width_px=facts.width_px,
+            height_px=facts.height_px,
+            fps=source.fps if source is not None else None,
+            duration_seconds=source.duration_seconds if source is not None else None,
+            frames_decoded=facts.frames,
+            digest=made_digest,
+            engine=made.engine,
+            profile=made.profile,
+            bound_px=self.bound_px,
+            start_index=start,
+            tools=made.tools,
+            finished_at=now_utc(),
+        )
+        commit(
+            ok,
+            lambda: publish_pictures(self.stage, temp, final, index=index, lock=self._lock),
+        )

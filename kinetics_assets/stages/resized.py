@@ -1,0 +1,127 @@
+"""The resized stage: every good clip of a class, made smaller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.errors import ClipError, EncodeFailed
+from kinetics_assets.core.manifest import ManifestRow, Status
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.atomic import publish_file, sha256_of, temp_path
+from kinetics_assets.media.tools import versions
+from kinetics_assets.stages.digests import output_digest, recipe_digest
+from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_file
+from kinetics_assets.stages.job import failed_row, now_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.job import Commit
+    from kinetics_assets.stages.order import ClassOrder
+
+
+class ResizedJob:
+    """Resizes the clips of one class."""
+
+    stage = Stage.RESIZED
+    upstream = Stage.VIDEOS
+    concurrency = None
+    works_without_input = False
+
+    def __init__(self, order: ClassOrder) -> None:
+        """Work under the settings of `order`."""
+        self._order = order
+        self._settings = order.settings
+
+    def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+        """Return whether the file is there, made from today's input by today's recipe."""
+        return row.digest == self.attempt_digest(source) and file_is_there(self._order.layout, row)
+
+    def is_intact(self, row: ManifestRow) -> bool:
+        """Return whether the file is there with its recorded sha256."""
+        return file_is_intact(self._order.layout, row)
+
+    def attempt_digest(self, source: ManifestRow | None) -> str:
+        """Return the digest that an output made from `source` now would have."""
+        sha256 = source.sha256 if source is not None and source.status is Status.OK else ""
+        return output_digest(recipe_digest(Stage.RESIZED, self._settings), sha256)
+
+    def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
+        """Return each clip by itself."""
+        return [[clip] for clip in due]
+
+    def make(
+        self,
+        group: Sequence[Clip],
+        *,
+        worker: MediaWorker,
+        scratch: Path,
+        inputs: Mapping[ClipId, ManifestRow],
+        known: Mapping[ClipId, ManifestRow],
+        commit: Commit,
+    ) -> None:
+        """Resize, verify by decoding and publish each clip of `group`."""
+        del scratch
+        for clip in group:
+            source, row = inputs[clip.id], known[clip.id]
+            final = self._order.layout.resized_video(self._order.split, clip.label, clip.id)
+            temp = temp_path(final, stage=Stage.RESIZED)
+            try:
+                made = self._resize(row, source, worker=worker, temp=temp, final=final)
+                commit(made, lambda temp=temp, final=final: publish_file(temp, final))  # type: ignore[misc]  # mypy cannot type lambda defaults
+            except ClipError as error:
+                if row.status is Status.OK:
+                    self.remove(row, into=None)
+                commit(self._failed(row, source, error), lambda: None)
+            finally:
+                temp.unlink(missing_ok=True)
+
+    def remove(self, row: ManifestRow, *, into: Path | None) -> None:
+        """Take the clip's file away."""
+        remove_file(self._order.layout, row, into=into)
+
+    def _failed(self, row: ManifestRow, source: ManifestRow, error: ClipError) -> ManifestRow:
+        return failed_row(
+            row,
+            error,
+            may_heal=False,
+            retry_hours=self._settings.sources.retry_hours,
+            digest=self.attempt_digest(source),
+        )
+
+    def _resize(
+        self, row: ManifestRow, source: ManifestRow, *, worker: MediaWorker, temp: Path, final: Path
+    ) -> ManifestRow:
+        """Return the ok row of the resized clip in `temp`.
+
+        Raises:
+            ClipError: The input cannot be decoded or the output does not hold all its frames.
+        """
+        layout = self._order.layout
+        worker.resize(layout.base / source.path, temp, recipe=self._settings.resized)
+        facts = worker.verify(temp)
+        if facts.frames_decoded != source.frames_decoded:
+            msg = f"{facts.frames_decoded} of {source.frames_decoded} frames came out."
+            raise EncodeFailed(msg)
+        return ManifestRow(
+            clip=row.clip,
+            label=row.label,
+            edition=row.edition,
+            status=Status.OK,
+            attempts=row.attempts + 1,
+            source=Stage.VIDEOS,
+            path=layout.relative(final),
+            size_bytes=temp.stat().st_size,
+            sha256=sha256_of(temp),
+            width_px=facts.width_px,
+            height_px=facts.height_px,
+            fps=facts.fps,
+            duration_seconds=facts.duration_seconds,
+            frames_decoded=facts.frames_decoded,
+            digest=self.attempt_digest(source),
+            tools=versions("av"),
+            finished_at=now_utc(),
+        )

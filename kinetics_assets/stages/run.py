@@ -1,0 +1,246 @@
+"""Runs one stage on one class: from what is known, through what is due, to the manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.errors import DiskFull, EnvironmentFault
+from kinetics_assets.core.manifest import (
+    ManifestRow,
+    Status,
+    data_version,
+    reconcile,
+    summarise,
+)
+from kinetics_assets.io.annotation_store import load_class_rows
+from kinetics_assets.io.atomic import os_faults, sweep_temps, temp_path
+from kinetics_assets.io.journal import Journal, discard_journal, read_journal
+from kinetics_assets.io.locks import exclusive
+from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
+from kinetics_assets.io.slots import lease_slots, slots_folder
+from kinetics_assets.stages.job import blocked_row, now_utc
+from kinetics_assets.stages.jobs import job_for
+from kinetics_assets.stages.pool import for_each
+from kinetics_assets.stages.report import StageReport
+from kinetics_assets.stages.retire import retire_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.stages import Stage
+    from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.job import StageJob
+    from kinetics_assets.stages.order import ClassOrder
+
+
+def run_stage(stage: Stage, order: ClassOrder, *, retry_now: bool = False) -> StageReport:
+    """Return the report of `stage` on one class, after everything that is due was tried.
+
+    A second call at once does nothing and changes no byte. A call after a crash goes on where the
+    crash left off and ends in the state of an undisturbed run.
+
+    Args:
+        stage: One of the four class stages.
+        order: The class, and the settings to work under.
+        retry_now: Also try rows that failed for good, or whose pause is not over.
+
+    Raises:
+        EnvironmentFault: The machine is at fault; verdicts reached so far are kept.
+        InputError: The settings or the annotations cannot be used.
+    """
+    started = time.monotonic()
+    _check_room(order)
+    layout = order.layout
+    job = job_for(stage, order)
+    what = f"{stage} of {order.label or 'unlabelled'!r} in {order.settings.dataset} {order.split}"
+    with exclusive(layout.lock(order.split, stage, order.label), wait=True, what=what):
+        sweep_temps(layout.class_folder(order.split, stage, order.label))
+        sweep_temps(layout.manifests(order.split, stage))
+        annotated = load_class_rows(layout, order.split, order.label)
+        known = _believed(job, order)
+        inputs = _inputs(job, order)
+        rows = reconcile(annotated.clips, known, edition=annotated.edition)
+        gone = [row for row in known if row.clip not in rows]
+        retired = retire_rows(job, order, gone)
+        before = dict(rows)
+        due = _settle(job, rows, inputs, now=None if retry_now else now_utc())
+        degraded = _work(job, order, due=due, rows=rows, inputs=inputs)
+        write_manifest(layout, order.split, stage, order.label, rows=rows.values())
+        discard_journal(layout.journal(order.split, stage, order.label))
+    ordered = tuple(sorted(rows.values(), key=lambda row: row.annotation))
+    return StageReport(
+        stage=stage,
+        order=order,
+        edition=annotated.edition,
+        rows=ordered,
+        summary=summarise(ordered, upstream=inputs.values()),
+        data_version=data_version(ordered),
+        changed=sum(before[clip] != row for clip, row in rows.items()),
+        retired=retired,
+        degraded=degraded,
+        elapsed_seconds=time.monotonic() - started,
+    )
+
+
+def needs_work(stage: Stage, order: ClassOrder, *, now: datetime) -> bool:
+    """Return whether a run of `stage` on the class would do anything at time `now`."""
+    layout = order.layout
+    if layout.journal(order.split, stage, order.label).exists():
+        return True
+    if not layout.manifest(order.split, stage, order.label).exists():
+        return True
+    job = job_for(stage, order)
+    annotated = load_class_rows(layout, order.split, order.label)
+    known = read_manifest(layout, order.split, stage, order.label)
+    if {row.annotation for row in known} != set(annotated.clips):
+        return True
+    if any(row.edition != annotated.edition for row in known):
+        return True
+    inputs = _inputs(job, order)
+    rows = {row.clip: row for row in known}
+    before = dict(rows)
+    due = _settle(job, rows, inputs, now=now)
+    return bool(due) or rows != before
+
+
+def _check_room(order: ClassOrder) -> None:
+    """Raise `DiskFull` when there is too little space to begin."""
+    base = order.layout.base
+    with os_faults(f"creating {base}"):
+        base.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(base).free
+    least = order.settings.limits.min_free_bytes
+    if free < least:
+        raise DiskFull(
+            f"{base} has {free >> 20} MiB free, less than the {least >> 20} MiB a step wants.",
+            remedy="Free space, or lower limits.min_free_bytes in kinetics.toml.",
+        )
+
+
+def _believed(job: StageJob, order: ClassOrder) -> list[ManifestRow]:
+    """Return what is known of the class, a killed step's journal included.
+
+    A journal line is written just before its output gets its final name, so an ok line is believed
+    only with the output there and its sha256 equal; otherwise the clip is done again.
+    """
+    layout = order.layout
+    rows = {r.clip: r for r in read_known(layout, order.split, job.stage, order.label)}
+    for row in read_journal(layout.journal(order.split, job.stage, order.label)):
+        if rows[row.clip].status is Status.OK and not job.is_intact(rows[row.clip]):
+            rows.pop(row.clip)
+    return list(rows.values())
+
+
+def _inputs(job: StageJob, order: ClassOrder) -> dict[ClipId, ManifestRow]:
+    """Return the rows of the stage's input, empty for a stage that has none."""
+    if job.upstream is None:
+        return {}
+    rows = read_known(order.layout, order.split, job.upstream, order.label)
+    return {row.clip: row for row in rows}
+
+
+def _settle(
+    job: StageJob,
+    rows: dict[ClipId, ManifestRow],
+    inputs: dict[ClipId, ManifestRow],
+    *,
+    now: datetime | None,
+) -> list[Clip]:
+    """Block rows whose input is not ok, and return the clips that are due.
+
+    Args:
+        job: The stage's way of working.
+        rows: One row per clip; blocked ones are replaced here.
+        inputs: Rows of the stage's input.
+        now: Rows are due by this time; None makes every row due that is not ok.
+    """
+    due = []
+    for clip, row in rows.items():
+        source = inputs.get(clip)
+        if row.status is Status.OK and job.is_current(row, source):
+            continue
+        has_input = job.upstream is None or (source is not None and source.status is Status.OK)
+        if not has_input and not job.works_without_input:
+            if row.status is Status.OK:
+                job.remove(row, into=None)
+            rows[clip] = blocked_row(row, source)
+        elif (
+            now is None
+            or row.status is Status.OK
+            or row.is_due(now)
+            or (row.digest and row.digest != job.attempt_digest(source))
+        ):
+            due.append(row.annotation)
+    return due
+
+
+def _work(
+    job: StageJob,
+    order: ClassOrder,
+    *,
+    due: list[Clip],
+    rows: dict[ClipId, ManifestRow],
+    inputs: dict[ClipId, ManifestRow],
+) -> tuple[str, ...]:
+    """Try the clips that are `due`, putting verdicts into `rows`; return what degrades the sandbox.
+
+    When the machine fails under way, the verdicts reached so far are folded into the manifest
+    before the fault is passed on.
+    """
+    if not due:
+        return ()
+    layout, limits = order.layout, order.settings.limits
+    journal_path = layout.journal(order.split, job.stage, order.label)
+    with _scratch(order, job.stage) as scratch, Journal(journal_path) as journal:
+
+        def commit(row: ManifestRow, publish: Callable[[], None]) -> None:
+            journal.append(row)
+            publish()
+            rows[row.clip] = row
+
+        def work(group: list[Clip], worker: MediaWorker) -> None:
+            job.make(
+                group, worker=worker, scratch=scratch, inputs=inputs, known=rows, commit=commit
+            )
+
+        groups = job.groups(due)
+        try:
+            with _places(job, order) as places:
+                return for_each(groups, work, workers=places, limits=limits)
+        except Exception:
+            with suppress(OSError, EnvironmentFault):
+                write_manifest(layout, order.split, job.stage, order.label, rows=rows.values())
+            raise
+
+
+@contextmanager
+def _places(job: StageJob, order: ClassOrder) -> Iterator[int]:
+    """Yield how many groups may be worked on at a time, holding CPU slots where they count."""
+    if job.concurrency is not None:
+        yield job.concurrency
+        return
+    total = order.settings.limits.workers or len(os.sched_getaffinity(0))
+    with lease_slots(slots_folder(), total=total, want=total) as slots:
+        yield slots
+
+
+@contextmanager
+def _scratch(order: ClassOrder, stage: Stage) -> Iterator[Path]:
+    """Yield a folder for temporary files that goes away with the step; sweep dead steps' ones."""
+    sweep_temps(order.layout.scratch)
+    folder = temp_path(order.layout.scratch / stage, stage=stage)
+    with os_faults(f"creating {folder}"):
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            order.layout.scratch.rmdir()

@@ -1,0 +1,284 @@
+"""The videos stage: every clip of a class from the first source that has it, cut and verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.errors import ClipError, NotAtSource, OutOfRange, TooShort
+from kinetics_assets.core.manifest import BAD_BYTES, ManifestRow, Status
+from kinetics_assets.core.reasons import Kind
+from kinetics_assets.core.settings import digest
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.atomic import link_or_copy, publish_file, sha256_of, temp_path
+from kinetics_assets.media.tools import versions
+from kinetics_assets.sources.base import Found
+from kinetics_assets.sources.registry import sources_of
+from kinetics_assets.stages.digests import recipe_digest
+from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_file
+from kinetics_assets.stages.job import failed_row, now_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.media.client import MediaFacts, MediaWorker
+    from kinetics_assets.sources.base import Source
+    from kinetics_assets.stages.job import Commit
+    from kinetics_assets.stages.order import ClassOrder
+
+WHOLE = "whole"
+"""Digest of a clip whose bytes are the source's own."""
+_SAME_LENGTH_SECONDS = 1.0
+"""A file this close to the annotated length is taken for the clip itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What one source had to say against a clip."""
+
+    source: str
+    may_heal: bool
+    error: ClipError
+
+
+class VideosJob:
+    """Gets the clips of one class."""
+
+    stage = Stage.VIDEOS
+    upstream = None
+    works_without_input = False
+
+    def __init__(self, order: ClassOrder) -> None:
+        """Work under the settings of `order`."""
+        self._order = order
+        self._settings = order.settings
+        self._cut_digest = recipe_digest(Stage.VIDEOS, order.settings)
+
+    @cached_property
+    def _sources(self) -> list[Source]:
+        return list(sources_of(self._settings, self._order.split))
+
+    @property
+    def concurrency(self) -> int | None:
+        """Groups at a time: this stage waits for the network more than for a core."""
+        return self._settings.sources.connections
+
+    def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+        """Return whether the clip is there, uncut or cut by today's recipe."""
+        del source
+        return row.digest in {WHOLE, self._cut_digest} and file_is_there(self._order.layout, row)
+
+    def is_intact(self, row: ManifestRow) -> bool:
+        """Return whether the clip is there with its recorded sha256."""
+        return file_is_intact(self._order.layout, row)
+
+    def attempt_digest(self, source: ManifestRow | None) -> str:
+        """Return the digest of the sources asked: others make a failed clip due again."""
+        del source
+        sources = self._settings.sources
+        return digest(sources.order, sources.local_folders, sources.adopt_folders)
+
+    def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
+        """Return the clips by video, so that each video is fetched once."""
+        ordered = sorted(due)
+        return [list(clips) for _, clips in groupby(ordered, key=lambda c: c.id.youtube_id)]
+
+    def make(
+        self,
+        group: Sequence[Clip],
+        *,
+        worker: MediaWorker,
+        scratch: Path,
+        inputs: Mapping[ClipId, ManifestRow],
+        known: Mapping[ClipId, ManifestRow],
+        commit: Commit,
+    ) -> None:
+        """Get the clips of one video, asking each source only for what is still wanted."""
+        del inputs
+        wanted = {clip.id: clip for clip in group}
+        failures: dict[ClipId, list[_Failure]] = {clip.id: [] for clip in group}
+        for clip in list(wanted.values()):
+            if self._take_in_place(clip, worker=worker, known=known, commit=commit):
+                del wanted[clip.id]
+        for source in self._sources:
+            if not wanted:
+                break
+            folder = temp_path(scratch / "fetch", stage=source.name)
+            folder.mkdir()
+            answers = source.fetch(list(wanted), label=self._order.label, scratch=folder)
+            for clip_id, answer in answers.items():
+                try:
+                    if isinstance(answer, ClipError):
+                        raise answer
+                    self._take(
+                        wanted[clip_id],
+                        answer,
+                        source=source,
+                        worker=worker,
+                        known=known,
+                        commit=commit,
+                    )
+                    del wanted[clip_id]
+                except ClipError as error:
+                    failures[clip_id].append(_Failure(source.name, source.may_heal, error))
+        for clip in wanted.values():
+            row = self._failed(known[clip.id], failures[clip.id])
+            commit(row, lambda: None)
+
+    def remove(self, row: ManifestRow, *, into: Path | None) -> None:
+        """Take the clip's file away."""
+        remove_file(self._order.layout, row, into=into)
+
+    def _take_in_place(
+        self,
+        clip: Clip,
+        *,
+        worker: MediaWorker,
+        known: Mapping[ClipId, ManifestRow],
+        commit: Commit,
+    ) -> bool:
+        """Accept a good file that stands under the clip's own name without a row; return if so.
+
+        A tree of MMAction2 becomes ours this way without moving a byte.
+        """
+        path = self._order.layout.video(self._order.split, clip.label, clip.id)
+        if known[clip.id].status is Status.OK or not path.is_file() or path.is_symlink():
+            return False
+        try:
+            facts = worker.verify(path)
+            self._check(clip, facts)
+        except ClipError:
+            return False  # left where it is; a source's good file replaces it
+        row = self._row(known[clip.id], facts, path=path, file=path)
+        commit(replace(row, source="in_place", digest=WHOLE), lambda: None)
+        return True
+
+    def _take(
+        self,
+        clip: Clip,
+        found: Found,
+        *,
+        source: Source,
+        worker: MediaWorker,
+        known: Mapping[ClipId, ManifestRow],
+        commit: Commit,
+    ) -> None:
+        """Cut if needed, verify and publish what a source found.
+
+        Raises:
+            ClipError: The file is no good for this clip.
+        """
+        layout = self._order.layout
+        cut = self._must_cut(clip, found, worker=worker)
+        suffix = ".mp4" if cut else (found.path.suffix.lower() or ".mp4")
+        final = layout.video(self._order.split, clip.label, clip.id, suffix=suffix)
+        temp = temp_path(final, stage=Stage.VIDEOS)
+        try:
+            if cut:
+                worker.trim(
+                    found.path,
+                    temp,
+                    start_seconds=clip.id.start_seconds,
+                    end_seconds=clip.id.end_seconds,
+                    recipe=self._settings.videos,
+                )
+            else:
+                link_or_copy(
+                    found.path, temp, copy=self._settings.sources.local_copy and not found.is_ours
+                )
+            facts = worker.verify(temp)
+            self._check(clip, facts)
+            row = self._row(known[clip.id], facts, path=final, file=temp)
+            row = replace(
+                row,
+                source=source.name,
+                source_address=found.address,
+                digest=self._cut_digest if cut else WHOLE,
+            )
+            commit(row, lambda: publish_file(temp, final))
+        finally:
+            temp.unlink(missing_ok=True)
+
+    def _must_cut(self, clip: Clip, found: Found, *, worker: MediaWorker) -> bool:
+        """Return whether the file is longer than the clip and has to be cut.
+
+        Raises:
+            OutOfRange: The file is neither the clip nor long enough to hold it.
+        """
+        if found.is_whole_video is False:
+            return False
+        duration = worker.probe(found.path).duration_seconds
+        is_clip_length = duration <= clip.id.duration_seconds + _SAME_LENGTH_SECONDS
+        if found.is_whole_video is None and is_clip_length:
+            return False
+        if duration <= clip.id.start_seconds:
+            msg = (
+                f"The source lasts {duration:.2f} s, the clip begins at {clip.id.start_seconds} s."
+            )
+            raise OutOfRange(msg)
+        return not (clip.id.start_seconds == 0 and duration <= clip.id.end_seconds + 0.1)
+
+    def _check(self, clip: Clip, facts: MediaFacts) -> None:
+        """Raise `TooShort` for a clip below the settings' minimum."""
+        recipe = self._settings.videos
+        least_seconds = recipe.min_duration_share * clip.id.duration_seconds
+        if facts.frames_decoded < recipe.min_frames or facts.duration_seconds < least_seconds:
+            msg = (
+                f"{facts.frames_decoded} frames in {facts.duration_seconds:.2f} s; wanted are"
+                f" {recipe.min_frames} frames and {least_seconds:.2f} s."
+            )
+            raise TooShort(msg)
+
+    def _row(self, row: ManifestRow, facts: MediaFacts, *, path: Path, file: Path) -> ManifestRow:
+        """Return the ok row of a verified file."""
+        return ManifestRow(
+            clip=row.clip,
+            label=row.label,
+            edition=row.edition,
+            status=Status.OK,
+            attempts=row.attempts + 1,
+            path=self._order.layout.relative(path),
+            size_bytes=file.stat().st_size,
+            sha256=sha256_of(file),
+            width_px=facts.width_px,
+            height_px=facts.height_px,
+            fps=facts.fps,
+            duration_seconds=facts.duration_seconds,
+            frames_decoded=facts.frames_decoded,
+            tools=versions("av", "yt-dlp"),
+            finished_at=now_utc(),
+        )
+
+    def _failed(self, row: ManifestRow, failures: Sequence[_Failure]) -> ManifestRow:
+        """Return the row of a clip that no source gave.
+
+        The most hopeful failure decides: what may heal before what is lost, and any answer before
+        'not there'. The words of every source are kept.
+        """
+        if not failures:
+            failures = [_Failure("none", True, NotAtSource("No source is configured."))]
+        verdict = min(failures, key=_hopelessness)
+        words = "; ".join(f"{failure.source}: {failure.error.message}" for failure in failures)
+        failed = failed_row(
+            row,
+            verdict.error,
+            may_heal=verdict.may_heal,
+            retry_hours=self._settings.sources.retry_hours,
+            digest=self.attempt_digest(None),
+        )
+        return replace(failed, reason_text=words, source=verdict.source)
+
+
+def _hopelessness(failure: _Failure) -> int:
+    """Return the rank of a failure; the lowest decides the row's reason."""
+    error = failure.error
+    if isinstance(error, NotAtSource):
+        return 3
+    heals = failure.may_heal or error.reason not in BAD_BYTES
+    if error.reason.kind is Kind.RETRYABLE and heals:
+        return 0
+    return 1 if error.reason in BAD_BYTES or error.reason.kind is Kind.CREDENTIALS else 2
