@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import Locked
@@ -18,7 +20,6 @@ from kinetics_assets.io.atomic import os_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _PAUSE_SECONDS = 0.2
 
@@ -81,3 +82,8 @@ def _take(folder: Path, *, total: int, want: int, held: list[int]) -> None:
                 raise
             else:
                 held.append(fd)
+
+
+def slots_folder() -> Path:
+    """Return the folder of this machine's slots: one per user, on the machine's own disk."""
+    return Path(tempfile.gettempdir()) / f"kinetics-assets-{os.getuid()}" / "slots"
