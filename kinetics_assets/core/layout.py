@@ -54,10 +54,27 @@ class Layout:
         """Return the folder that keeps one edition of the lists, bytes untouched."""
         return self.annotations / "editions" / sha256[:EDITION_DIGITS]
 
+    def edition_rows(self, sha256: str) -> Path:
+        """Return the file of an edition's accepted rows, one row group per class."""
+        return self.edition(sha256) / "rows.parquet"
+
+    def edition_rejected(self, sha256: str) -> Path:
+        """Return the file of an edition's rejected lines."""
+        return self.edition(sha256) / "rejected.parquet"
+
+    def edition_classes(self, sha256: str) -> Path:
+        """Return the file of an edition's classes: rows, hash and row group of each."""
+        return self.edition(sha256) / "classes.json"
+
     @property
     def current_edition(self) -> Path:
-        """File that names the current edition and how to read it."""
+        """File that names the current edition of each split."""
         return self.annotations / "edition.json"
+
+    @property
+    def annotations_lock(self) -> Path:
+        """Lock file of whoever replaces the lists."""
+        return self.annotations / ".lock"
 
     # media
     def videos(self, split: Split) -> Path:

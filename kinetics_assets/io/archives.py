@@ -182,7 +182,7 @@ def _open(archive: Path, limits: ArchiveLimits) -> Iterator[_Capped]:
             yield _Capped(packed, packed_bytes=size, limits=limits)
         else:
             raise ArchiveRefused(
-                f"{archive.name} is no tar archive, plain or gzipped (it begins with {start[:8]!r}).",
+                f"{archive.name} is no tar archive, gzipped or not: it begins with {start[:8]!r}.",
                 remedy="Look at what the address sends; it may be an error page.",
             )
 
@@ -194,7 +194,8 @@ def _refusals(archive: Path) -> Iterator[None]:
     try:
         yield
     except ArchiveRefused as error:
-        raise ArchiveRefused(f"{archive.name} is refused: {error.message}.", remedy=remedy) from None
+        message = f"{archive.name} is refused: {error.message}."
+        raise ArchiveRefused(message, remedy=remedy) from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise ArchiveRefused(
             f"{archive.name} is refused: it is cut short or damaged ({error}).", remedy=remedy

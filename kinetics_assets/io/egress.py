@@ -68,7 +68,8 @@ class Egress:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise NetworkDown(
-                f"The host {host} cannot be found ({error}).", remedy="Check the network connection."
+                f"The host {host} cannot be found ({error}).",
+                remedy="Check the network connection.",
             ) from error
         failure: OSError | None = None
         for family, kind, protocol, _, address in found:
@@ -94,7 +95,7 @@ class Egress:
         if host == "localhost" or host.endswith(".localhost"):
             return False
         return any(
-            entry == ANY_HOST or host == entry or (entry[:1] == "." and host.endswith(entry))
+            entry in {ANY_HOST, host} or (entry.startswith(".") and host.endswith(entry))
             for entry in self.hosts
         )
 

@@ -118,7 +118,7 @@ def _answer(
     except ssl.SSLCertVerificationError as error:
         raise NetworkDown(
             f"The certificate of {host} is not valid ({error.verify_message}).",
-            remedy="Check this machine's clock and its CA certificates, and whether a proxy is between.",
+            remedy="Check this machine's clock, its CA certificates, and for a proxy in between.",
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise NetworkFailure(f"{where}: {redact(str(error) or type(error).__name__)}.") from error
@@ -206,5 +206,6 @@ def _writing(path: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise PermissionDenied(
-            f"{path} cannot be written ({error.strerror}).", remedy="Check the disk, then run again."
+            f"{path} cannot be written ({error.strerror}).",
+            remedy="Check the disk, then run again.",
         ) from error
