@@ -1,13 +1,15 @@
 """The manifest: one row per annotation row, with a status, always.
 
-A manifest is one Parquet file per split, stage and class. Page checksums are written and checked,
-because a flipped bit would otherwise be read as wrong data without an error.
+A manifest is one Parquet file per split, stage and class. Page checksums and the sha256 of all rows
+are written and checked, because a flipped bit would otherwise be read as wrong data without an
+error (Parquet has no checksum of its footer, where the column names are).
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections import Counter
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -141,6 +143,7 @@ SCHEMA = pa.schema(
 )
 """Columns of a manifest file."""
 
+_ROWS_SHA256 = b"rows_sha256"
 _PLAIN = [f.name for f in fields(ManifestRow) if f.name not in {"clip", "status", "reason"}]
 
 
@@ -171,6 +174,7 @@ def encode_manifest(rows: Iterable[ManifestRow]) -> bytes:
     """Return the Parquet bytes of `rows`, sorted by clip; equal rows give equal bytes."""
     records = [to_record(row) for row in sorted(rows, key=lambda row: row.annotation)]
     table = pa.Table.from_pylist(records, schema=SCHEMA)
+    table = table.replace_schema_metadata({_ROWS_SHA256: _rows_sha256(table)})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue()
@@ -184,10 +188,19 @@ def decode_manifest(data: bytes) -> list[ManifestRow]:
     """
     try:
         table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        written, found = (table.schema.metadata or {}).get(_ROWS_SHA256), _rows_sha256(table)
+    except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"The manifest is damaged: {error}"
         raise InternalError(msg) from error
+    if found != written:
+        raise InternalError("The manifest is damaged: its rows are not those that were written.")
     return [from_record(record) for record in table.to_pylist()]
+
+
+def _rows_sha256(table: pa.Table) -> bytes:
+    """Return the sha256 of all values of `table` with their column names, as hex digits."""
+    text = json.dumps(table.to_pylist(), default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest().encode()
 
 
 def reconcile(

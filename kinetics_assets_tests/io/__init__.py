@@ -1,0 +1,1 @@
+"""Tests of the effects: real files, real processes, real signals."""
