@@ -39,7 +39,7 @@ MAX_SPEED_PX = 3.0
 _LONG_INDEX = 3
 """Of each class and split, this clip comes from a source that is longer than the clip."""
 _LONG_LEAD_SECONDS = 2
-_SHORT_WAVES_PX = (10.0, 36.0)
+_WAVELENGTHS_PX = (12.0, 48.0)
 """Shortest and longest wavelength of the texture."""
 _WAVES = 40
 _SAMPLE_RATE_HZ = 22_050
@@ -285,7 +285,8 @@ def _velocity(name: str) -> tuple[float, float]:
 def _waves(youtube_id: str) -> dict[str, NDArray[np.float64]]:
     """Return angular frequencies along x and y and phases of a texture's plane waves."""
     generator = _random(f"texture {youtube_id}")
-    wavelength_px = np.exp(generator.uniform(*np.log(_SHORT_WAVES_PX), size=_WAVES))
+    shortest, longest = (float(np.log(length_px)) for length_px in _WAVELENGTHS_PX)
+    wavelength_px = np.exp(generator.uniform(shortest, longest, size=_WAVES))
     angle = generator.uniform(0.0, 2 * np.pi, size=_WAVES)
     frequency = 2 * np.pi / wavelength_px
     phase = generator.uniform(0.0, 2 * np.pi, size=_WAVES)

@@ -30,7 +30,9 @@ MIRROR_VARIABLE = "KINETICS_DEMO_MIRROR"
 CACHE_FOLDER = ".demo-mirror"
 TARBALL = "demo.tar.gz"
 _STAMP = "generator.txt"
-_PAGE = b"<!DOCTYPE html><html><head><title>Sorry</title></head><body>Come back later.</body></html>"
+_PAGE = (
+    b"<!DOCTYPE html><html><head><title>Sorry</title></head><body>Come back later.</body></html>"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ def test_every_row_is_a_valid_clip_within_its_source() -> None:
     """Ids and times pass the checks that real lists must pass, and no clip is listed twice."""
     for row in ROWS:
         clip = row.clip.id
-        assert parse_clip_id(clip.youtube_id, str(clip.start_seconds), str(clip.end_seconds)) == clip
+        times = (str(clip.start_seconds), str(clip.end_seconds))
+        assert parse_clip_id(clip.youtube_id, *times) == clip
         assert clip.end_seconds <= row.source.seconds
     assert len({row.clip.id for row in ROWS}) == len(ROWS)
 

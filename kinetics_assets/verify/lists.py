@@ -1,0 +1,151 @@
+"""File lists against manifests: exactly the ok clips, in the announced order."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.classes import class_indices
+from kinetics_assets.core.manifest import ManifestRow, Status
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.verify.findings import Problem, Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kinetics_assets.core.clips import Clip
+    from kinetics_assets.core.layout import Layout
+    from kinetics_assets.core.settings import ListSettings
+    from kinetics_assets.verify.annotated import Annotated
+    from kinetics_assets.verify.rows import Rows
+
+_SHOWN_LINES = 3
+
+
+def check_lists(
+    layout: Layout, annotated: Annotated, rows: Rows, report: Report, *, lists: ListSettings
+) -> None:
+    """Report every line of a split's lists that the manifests do not say, and the reverse.
+
+    The ``.txt`` form is compared with the manifests, the ``.json`` form with the ``.txt`` form.
+    """
+    split = annotated.split
+    stages = {
+        "videos": Stage(lists.videos_from),
+        "rawframes": Stage.RAWFRAMES,
+        "flow": Stage.FLOW,
+    }
+    for kind, stage in stages.items():
+        root = layout.relative(layout.stage_root(split, stage))
+        wanted = _wanted(layout.dataset, root, stage, rows)
+        path = layout.filelist(split, kind)
+        if not path.exists():
+            if wanted:
+                report.note(f"{split}: no list of {kind} yet ({len(wanted)} clips are ready)")
+            continue
+        lines = _read(layout.relative(path), path, report)
+        if lines is None:
+            continue
+        if _compare(layout.relative(path), lines, set(wanted), report):
+            order = _order(kind, wanted, annotated, lists)
+            if lines != order:
+                text = f"shuffled with seed {lists.seed}" if lists.shuffle else "sorted"
+                report.find(Problem.FILELIST, layout.relative(path), f"the lines are not {text}")
+        twin = layout.filelist(split, kind, suffix=".json")
+        _compare_json(layout.relative(twin), twin, kind, lines, report)
+
+
+def _wanted(dataset: str, root: str, stage: Stage, rows: Rows) -> dict[str, Clip]:
+    """Return the lines that the ok rows of `stage` stand for, and the clip of each."""
+    indices = class_indices(dataset)
+    return {
+        _line(root, stage, row, indices.get(label)): row.annotation
+        for (of_stage, label), clips in rows.items()
+        if of_stage is stage
+        for row in clips.values()
+        if row.status is Status.OK
+    }
+
+
+def _line(root: str, stage: Stage, row: ManifestRow, index: int | None) -> str:
+    """Return one row as MMAction2's readers want it; test rows without a class have no index."""
+    words = [row.path.removeprefix(f"{root}/")]
+    if stage in {Stage.RAWFRAMES, Stage.FLOW}:
+        words.append(str(row.frames_decoded))
+    if index is not None:
+        words.append(str(index))
+    return " ".join(words)
+
+
+def _read(where: str, path: Path, report: Report) -> list[str] | None:
+    """Return the lines of a list, None when it is no text."""
+    try:
+        text = path.read_bytes().decode("ascii")
+    except UnicodeDecodeError as error:
+        report.find(Problem.FILELIST, where, f"not plain ASCII: {error}")
+        return None
+    if text and not text.endswith("\n"):
+        report.find(Problem.FILELIST, where, "the last line has no end")
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _compare(where: str, lines: list[str], wanted: set[str], report: Report) -> bool:
+    """Compare the lines of one list with the wanted ones; return whether it holds just these."""
+    there = set(lines)
+    twice = len(lines) - len(there)
+    if twice:
+        report.find(Problem.FILELIST, where, f"{twice} lines are there twice")
+    for what, names in {
+        "in the list, not in the manifests": sorted(there - wanted),
+        "ok in the manifests, not in the list": sorted(wanted - there),
+    }.items():
+        if names:
+            shown = "; ".join(names[:_SHOWN_LINES])
+            report.find(Problem.FILELIST, where, f"{len(names)} lines {what}: {shown}")
+    if any(line.split(" ")[1:-1] == ["0"] for line in lines):
+        report.find(Problem.FILELIST, where, "a line has zero frames")
+    return there == wanted and not twice
+
+
+def _order(
+    kind: str, wanted: dict[str, Clip], annotated: Annotated, lists: ListSettings
+) -> list[str]:
+    """Return the lines in the order that the settings announce.
+
+    MMAction2 shuffles a split's RGB list and then its flow list with one generator, each in the
+    order of the annotation list before.
+    """
+    if not lists.shuffle:
+        return sorted(wanted, key=lambda line: line.split(" ")[0])
+    rank = {clip: number for number, clip in enumerate(annotated.ordered)}
+    ordered = sorted(wanted, key=lambda line: rank.get(wanted[line], -1))
+    generator = random.Random(lists.seed)  # noqa: S311 - an order, not a secret
+    if kind == "flow":
+        generator.shuffle(list(range(len(ordered))))
+    generator.shuffle(ordered)
+    return ordered
+
+
+def _compare_json(where: str, path: Path, kind: str, lines: list[str], report: Report) -> None:
+    """Compare the JSON form of a list with its lines."""
+    if not path.exists():
+        report.find(Problem.FILELIST, where, "the list is there, its JSON form is not")
+        return
+    try:
+        records = json.loads(path.read_bytes())
+        texts = [_record_text(kind, record) for record in records]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        report.find(Problem.FILELIST, where, f"cannot be read: {error!r}")
+        return
+    if texts != lines:
+        report.find(Problem.FILELIST, where, "says something else than the .txt form")
+
+
+def _record_text(kind: str, record: dict[str, object]) -> str:
+    """Return a JSON record as the line it stands for."""
+    labels = record["label"]
+    words = [str(label) for label in labels] if isinstance(labels, list) else ["?"]
+    if kind == "videos":
+        return " ".join([str(record["filename"]), *words])
+    return " ".join([str(record["frame_dir"]), str(record["total_frames"]), *words])

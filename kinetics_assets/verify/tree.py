@@ -1,0 +1,85 @@
+"""The tree digest: one number that two equal datasets share, however they came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.layout import TEMP_PREFIX, Layout
+from kinetics_assets.core.manifest import decode_manifest
+from kinetics_assets.core.stages import CLASS_STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kinetics_assets.core.manifest import ManifestRow
+
+_HISTORY = ("attempts", "not_before", "finished_at", "source_address")
+"""Fields of a row that tell how it came about, not what it is."""
+_OUTSIDE = ("manifests", "retired")
+"""Folders of the dataset that are no public files; manifests enter by their rows."""
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost):[0-9]+")
+
+
+def tree_digest(layout: Layout) -> str:
+    """Return the sha256 of all public files and manifest rows of a dataset.
+
+    Times, attempts and addresses are left out, so that a dataset that was interrupted a hundred
+    times has the digest of one that was not.
+    """
+    total = hashlib.sha256()
+    for line in tree_lines(layout):
+        total.update(line.encode())
+    return total.hexdigest()
+
+
+def tree_lines(layout: Layout) -> list[str]:
+    """Return what the digest is made of, sorted: two lists of lines show where trees differ."""
+    return sorted([*_file_lines(layout), *_row_lines(layout)])
+
+
+def _file_lines(layout: Layout) -> Iterator[str]:
+    """Yield ``file <relative path> <sha256>`` for every public file."""
+    for path in _public_files(layout.base):
+        relative = layout.relative(path)
+        if relative.split("/")[0] in _OUTSIDE or path == layout.current_edition:
+            continue  # the edition's file tells when and from where the list came
+        with path.open("rb") as file:
+            yield f"file {relative} {hashlib.file_digest(file, 'sha256').hexdigest()}\n"
+
+
+def _public_files(folder: Path) -> Iterator[Path]:
+    """Yield all files below `folder` whose path has no temporary name; links are followed."""
+    if not folder.is_dir():
+        return
+    for entry in os.scandir(folder):
+        if entry.name.startswith(TEMP_PREFIX):
+            continue
+        if entry.is_dir():
+            yield from _public_files(folder / entry.name)
+        else:
+            yield folder / entry.name
+
+
+def _row_lines(layout: Layout) -> Iterator[str]:
+    """Yield ``row <split>/<stage> <JSON>`` for every manifest row."""
+    for split in Split:
+        for stage in CLASS_STAGES:
+            folder = layout.manifests(split, stage)
+            for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else []:
+                for row in decode_manifest(path.read_bytes()):
+                    yield f"row {split}/{stage} {_row_text(row)}\n"
+
+
+def _row_text(row: ManifestRow) -> str:
+    """Return a row as canonical JSON without its history."""
+    fields = {name: value for name, value in asdict(row).items() if name not in _HISTORY}
+    # The port of a mirror on this machine varies from run to run.
+    fields["reason_text"] = _LOOPBACK.sub(r"\1", fields["reason_text"])
+    return json.dumps(fields, sort_keys=True, default=str)
