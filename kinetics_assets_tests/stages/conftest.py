@@ -1,0 +1,82 @@
+"""A small dataset on the disk that the stage tests share: real clips in a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.settings import (
+    AnnotationSettings,
+    FrameRecipe,
+    Limits,
+    ResizeRecipe,
+    Settings,
+    SourceSettings,
+)
+from kinetics_assets.demo.clips import DemoClip, annotation_lists, chosen_classes, encode, plan
+from kinetics_assets.stages.annotations import run_annotations
+from kinetics_assets.stages.order import ClassOrder
+
+LABEL = "abseiling"
+
+
+@pytest.fixture(scope="session")
+def demo_rows() -> tuple[DemoClip, ...]:
+    """Annotation rows of two demo classes."""
+    return plan(chosen_classes(2))
+
+
+@pytest.fixture(scope="session")
+def pool_of_clips(
+    tmp_path_factory: pytest.TempPathFactory, demo_rows: tuple[DemoClip, ...]
+) -> Path:
+    """Folder with the good training clips of the first class, and one damaged file."""
+    folder = tmp_path_factory.mktemp("local") / LABEL
+    folder.mkdir()
+    for row in demo_rows:
+        if row.split is not Split.TRAIN or row.clip.label != LABEL:
+            continue
+        if row.source.fault is None and row.source.seconds == row.clip.id.duration_seconds:
+            encode(row.source, folder / f"{row.clip.id.name}.mp4")
+    return folder.parent
+
+
+@pytest.fixture
+def settings(tmp_path: Path, pool_of_clips: Path, demo_rows: tuple[DemoClip, ...]) -> Settings:
+    """Settings of a demo root whose annotations are in place and whose clips are local."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name, data in annotation_lists(demo_rows).items():
+        (lists / Path(name).name).write_bytes(data)
+    made = Settings(
+        root=tmp_path / "root",
+        dataset="demo",
+        annotations=AnnotationSettings(source=str(lists)),
+        sources=SourceSettings(order=("local",), local_folders=(pool_of_clips,), connections=2),
+        resized=ResizeRecipe(short_side_px=64),
+        rawframes=FrameRecipe(size="64"),
+        limits=Limits(workers=2, min_free_bytes=0),
+    )
+    made.root.mkdir()
+    run_annotations(made)
+    return made
+
+
+@pytest.fixture
+def order(settings: Settings) -> ClassOrder:
+    """The class whose clips are there."""
+    return ClassOrder(settings, Split.TRAIN, LABEL)
+
+
+@pytest.fixture
+def changed(order: ClassOrder) -> Callable[..., ClassOrder]:
+    """Return a function that gives the order under changed tables of settings."""
+
+    def change(**tables: object) -> ClassOrder:
+        return replace(order, settings=replace(order.settings, **tables))  # type: ignore[arg-type]  # tables are named by the caller
+
+    return change

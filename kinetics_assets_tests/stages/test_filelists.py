@@ -1,0 +1,112 @@
+"""Tests of the filelists stage: from manifests only, refused when small or mixed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from kinetics_assets.core.classes import class_indices
+from kinetics_assets.core.errors import SettingsError
+from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.settings import FrameRecipe, ListSettings
+from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.stages.filelists import ListsRefused, run_filelists
+from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.run import run_stage
+from kinetics_assets_tests.trees import files_and_times
+
+ANY = ListSettings(min_share=0.0)
+
+
+def prepared(order: ClassOrder, **lists: object) -> ClassOrder:
+    """Run all stages of the class; the lists' smallest share is put to zero."""
+    for stage in CLASS_STAGES:
+        run_stage(stage, order)
+    settings = replace(order.settings, filelists=replace(ANY, **lists))  # type: ignore[arg-type]  # fields are named by the caller
+    return replace(order, settings=settings)
+
+
+def test_lists_hold_what_manifests_say(order: ClassOrder) -> None:
+    """Each list has one line per ok row, its count and index; JSON says the same."""
+    order = prepared(order)
+    report = run_filelists(order.settings, order.split)
+    index = class_indices("demo")[order.label]
+    for kind, pictures in ((ListKind.RAWFRAMES, "img_*"), (ListKind.FLOW, "flow_x_*")):
+        lines = report.paths[kind].read_text(encoding="utf-8").splitlines()
+        assert len(lines) == report.lines[kind] == 4
+        assert lines == sorted(lines)
+        for line in lines:
+            folder, count, label = line.split(" ")
+            found = list((order.layout.rawframes(order.split) / folder).glob(pictures))
+            assert (len(found), index) == (int(count), int(label))
+        records = json.loads(report.paths[kind].with_suffix(".json").read_text(encoding="utf-8"))
+        assert [f"{r['frame_dir']} {r['total_frames']} {r['label'][0]}" for r in records] == lines
+    for line in report.paths[ListKind.VIDEOS].read_text(encoding="utf-8").splitlines():
+        assert (order.layout.videos(order.split) / line.split(" ")[0]).is_file()
+    assert sum(report.left_out[ListKind.VIDEOS].values()) == report.rows - 4
+
+
+def test_a_second_time_changes_no_byte(order: ClassOrder) -> None:
+    """The lists are not rewritten when nothing changed."""
+    order = prepared(order)
+    assert run_filelists(order.settings, order.split).changed
+    before = files_and_times(order.layout.base)
+    assert not run_filelists(order.settings, order.split).changed
+    assert files_and_times(order.layout.base) == before
+
+
+def test_lists_may_name_the_resized_videos(order: ClassOrder) -> None:
+    """By setting the videos list names the resized clips, all of them, never a mix."""
+    order = prepared(order, videos_from="resized")
+    report = run_filelists(order.settings, order.split)
+    for line in report.paths[ListKind.VIDEOS].read_text(encoding="utf-8").splitlines():
+        assert (order.layout.resized(order.split) / line.split(" ")[0]).is_file()
+
+
+def test_too_small_a_list_is_refused_with_the_reasons(order: ClassOrder) -> None:
+    """Below the smallest share nothing is written, and the message says what is missing."""
+    order = prepared(order, min_share=0.9)
+    with pytest.raises(ListsRefused, match=r"not run|not_at_source"):
+        run_filelists(order.settings, order.split)
+    assert not order.layout.filelist(order.split, "videos").exists()
+
+
+def test_an_empty_list_is_refused(order: ClassOrder) -> None:
+    """A list without a line is an error, not an empty file."""
+    settings = replace(order.settings, filelists=ANY)
+    with pytest.raises(ListsRefused, match="0 of"):
+        run_filelists(settings, order.split)
+
+
+def test_mixed_recipes_are_refused(order: ClassOrder, changed: Callable[..., ClassOrder]) -> None:
+    """Outputs of yesterday's recipe are not listed beside today's: the class is named."""
+    order = prepared(order)
+    other = changed(rawframes=FrameRecipe(size="48"), filelists=ANY)
+    with pytest.raises(ListsRefused, match="abseiling"):
+        run_filelists(other.settings, order.split)
+    run_stage(Stage.RAWFRAMES, other)
+    run_stage(Stage.FLOW, other)
+    assert run_filelists(other.settings, order.split).lines[ListKind.FLOW] == 4
+
+
+def test_a_shuffle_needs_a_seed(order: ClassOrder) -> None:
+    """Lists that nobody could make again are refused."""
+    settings = replace(order.settings, filelists=ListSettings(shuffle=True))
+    with pytest.raises(SettingsError, match="seed"):
+        run_filelists(settings, order.split)
+
+
+def test_a_seed_gives_another_order_of_the_same_lines(order: ClassOrder) -> None:
+    """A shuffled list has the same lines, and the same order each time."""
+    order = prepared(order)
+    plain = run_filelists(order.settings, order.split)
+    lines = plain.paths[ListKind.RAWFRAMES].read_text(encoding="utf-8").splitlines()
+    seeded = replace(order.settings, filelists=replace(ANY, shuffle=True, seed=5))
+    run_filelists(seeded, order.split)
+    shuffled = plain.paths[ListKind.RAWFRAMES].read_text(encoding="utf-8").splitlines()
+    assert shuffled != lines
+    assert sorted(shuffled) == lines
+    assert not run_filelists(seeded, order.split).changed
