@@ -1,0 +1,15 @@
+"""Optical flow: one Protocol, several engines, and the arithmetic from pixels to flow to 8 bits.
+
+::
+
+    base.py       FlowEngine, the contract every engine keeps
+    gray.py       colour frame -> gray frame of the size that flow is computed at
+    tvl1.py       the numbers of the TV-L1 profile "opencv4-cuda"
+    reference.py  the profile word for word in NumPy: slow, the oracle of all tests
+    cpu.py        the same profile at speed (cpu_kernels.py: its numba kernels)
+    preview.py    OpenCV's DIS and Farneback: other algorithms, only by explicit name
+    quantise.py   flow in pixels <-> 8-bit grey levels
+    registry.py   name -> engine
+
+An engine needs numpy plus what it names itself; nothing here imports dagster or pyarrow.
+"""

@@ -1,0 +1,226 @@
+"""TV-L1 of the profile "opencv4-cuda" on the CPU, at speed: numba kernels, a thread per pair.
+
+Same semantics as `reference.py`; results differ from it by float32 rounding only, which in places
+without texture or beyond the method's reach grows to visible size (see bench/README.md).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinetics_assets.core.errors import ToolMissing
+from kinetics_assets.engines import tvl1
+from kinetics_assets.engines.base import (
+    Device,
+    FlowField,
+    FlowLevels,
+    GrayFrames,
+    checked_frames,
+    flow_shape,
+)
+from kinetics_assets.engines.quantise import quantise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+Plane: TypeAlias = NDArray[np.float32]
+
+_UPSCALE: Final = np.float32(1.0 / tvl1.SCALE_STEP)
+_NO_GAIN: Final = np.float32(1)
+
+
+class CpuEngine:
+    """The default engine where no GPU is.
+
+    Holds nothing but its thread count. The kernels are compiled on first use (about 15 s) and
+    cached on disk by numba; they run without the interpreter lock. When the process dies during
+    compilation, the cache is left as it was.
+    """
+
+    name: str = "cpu"
+    profile: str = tvl1.PROFILE
+    device: Device = "cpu"
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        """Use `threads` threads, by default as many as this process may use cores.
+
+        Raises:
+            ValueError: `threads` is below one.
+        """
+        self.threads = _usable_cores() if threads is None else threads
+        if self.threads < 1:
+            raise ValueError(f"The CPU engine needs at least one thread, got {threads}.")
+
+    def versions(self) -> dict[str, str]:
+        """Return the revision of the kernels and the version of their compiler.
+
+        Raises:
+            ToolMissing: numba is not installed.
+        """
+        return {"cpu_kernels": _load_kernels().REVISION, "numba": version("numba")}
+
+    def warm_up(self) -> None:
+        """Compile every kernel, or load it from the cache, so that no later call waits for it.
+
+        Raises:
+            ToolMissing: numba is not installed.
+        """
+        self.flow(np.zeros((2, 32, 32), np.uint8))
+
+    def flow(self, frames: GrayFrames) -> FlowField:
+        """Return the flow in pixels, (T - 1, 2, H, W); see `FlowEngine.flow`."""
+        frames = checked_frames(frames)
+        field = np.empty(flow_shape(frames), np.float32)
+
+        def keep(pair: int, flow: Plane) -> None:
+            field[pair] = flow
+
+        self._each_pair(frames, keep)
+        return field
+
+    def flow_u8(self, frames: GrayFrames, *, bound_px: float) -> FlowLevels:
+        """Return the flow as grey levels, (T - 1, 2, H, W); see `FlowEngine.flow_u8`.
+
+        Each pair is quantised as it is done, so that no float field of the clip is held.
+        """
+        frames = checked_frames(frames)
+        levels = np.empty(flow_shape(frames), np.uint8)
+
+        def keep(pair: int, flow: Plane) -> None:
+            levels[pair] = quantise(flow, bound_px=bound_px)
+
+        self._each_pair(frames, keep)
+        return levels
+
+    def _each_pair(self, frames: GrayFrames, keep: Callable[[int, Plane], None]) -> None:
+        """Solve all pairs of consecutive frames on the threads and hand each one to `keep`."""
+        pyramids = _Pyramids(frames)
+
+        def solve(pair: int) -> None:
+            keep(pair, _solve(pyramids.take(pair), pyramids.take(pair + 1)).flow)
+
+        pairs = range(max(len(frames) - 1, 0))
+        if self.threads == 1 or len(pairs) < 2:
+            for pair in pairs:
+                solve(pair)
+            return
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="flow") as pool:
+            for _ in pool.map(solve, pairs):
+                pass  # the results were kept by `keep`; this raises what a thread raised
+
+
+class _Pyramids:
+    """The pyramid of each frame: built by the pair that asks first, dropped after its second use.
+
+    Pairs are started in order, so only about one pyramid per thread is alive at a time.
+    """
+
+    def __init__(self, frames: GrayFrames) -> None:
+        """Serve the pyramids of `frames`."""
+        self._frames = frames
+        self._sizes = tvl1.level_sizes(*frames.shape[1:])
+        self._locks = [threading.Lock() for _ in frames]
+        self._waiting: dict[int, list[Plane]] = {}
+
+    def take(self, index: int) -> list[Plane]:
+        """Return the levels of frame `index`, finest first; asked at most twice per frame."""
+        with self._locks[index]:
+            levels = self._waiting.pop(index, None)
+            if levels is None:
+                levels = _pyramid(self._frames[index], self._sizes)
+                if 0 < index < len(self._locks) - 1:
+                    self._waiting[index] = levels
+            return levels
+
+
+def solve_pair(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tvl1.PairSolution:
+    """Return the flow from `first` to `second`, two gray frames (H, W) of one size.
+
+    Raises:
+        ToolMissing: numba is not installed.
+    """
+    sizes = tvl1.level_sizes(*first.shape)
+    return _solve(_pyramid(first, sizes), _pyramid(second, sizes))
+
+
+def _pyramid(frame: NDArray[np.uint8], sizes: list[tuple[int, int]]) -> list[Plane]:
+    """Return `frame` at each size, each level made from the one above."""
+    kernels = _load_kernels()
+    levels: list[Plane] = [frame.astype(np.float32)]
+    for size in sizes[1:]:
+        level = np.empty(size, np.float32)
+        kernels.resize(levels[-1], level, _UPSCALE, _UPSCALE, _NO_GAIN)
+        levels.append(level)
+    return levels
+
+
+def _solve(first: list[Plane], second: list[Plane]) -> tvl1.PairSolution:
+    """Return the flow between two frames, given as pyramids, coarse to fine."""
+    kernels = _load_kernels()
+    flow: Plane = np.zeros((2, *first[-1].shape), np.float32)
+    iterations = np.zeros((len(first), tvl1.WARPS), np.int32)
+    for level in reversed(range(len(first))):
+        texture = kernels.gradient_texture(second[level])
+        kernels.solve_level(first[level], texture, flow, iterations[level])
+        if level > 0:
+            flow = _upscaled(flow, first[level - 1].shape)
+    return tvl1.PairSolution(flow, iterations)
+
+
+def _upscaled(flow: Plane, shape: tuple[int, ...]) -> Plane:
+    """Return `flow` at `shape`, in pixels of that level (by the nominal step)."""
+    kernels = _load_kernels()
+    finer = np.empty((2, *shape), np.float32)
+    ratio_y, ratio_x = (
+        np.float32(1.0 / (new / old)) for new, old in zip(shape, flow.shape[1:], strict=True)
+    )
+    for component in range(2):
+        kernels.resize(flow[component], finer[component], ratio_y, ratio_x, _UPSCALE)
+    return finer
+
+
+def _usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _load_kernels() -> ModuleType:
+    """Return the kernel module; importing it imports numba, hence not at module level.
+
+    Raises:
+        ToolMissing: numba is not installed.
+    """
+    _choose_kernel_cache()
+    try:
+        from kinetics_assets.engines import cpu_kernels
+    except ImportError as error:
+        raise ToolMissing("numba", f"Run `pip install numba` ({error}).") from error
+    return cpu_kernels
+
+
+def _choose_kernel_cache() -> None:
+    """Name a per-user folder for compiled kernels where the package's own cannot be written.
+
+    Numba reads the variable when it is imported, so this comes first; a user's choice stands.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
+        return
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = (Path(base) if base else Path.home() / ".cache") / "kinetics-assets" / "numba"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or one that cannot be written: compile every time
+        folder = Path(tempfile.mkdtemp(prefix="kinetics-assets-numba-"))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)

@@ -1,0 +1,381 @@
+"""The numba kernels of the CPU engine: TV-L1 of the profile "opencv4-cuda", fused by rows.
+
+Importing this module imports numba, so it is itself imported only inside functions (see `cpu.py`).
+
+Why it is fast: one iteration is one pass over memory, and a *wavefront* runs up to `_DEPTH`
+iterations in one sweep over the rows (iteration j + 1 follows one row behind iteration j) while
+their data is still in the cache. The row kernels index flat planes by `offset + x`, both unsigned,
+because LLVM vectorises that: not two-dimensional indexing, not signed (wrap-around) indices, and
+row slices cost a reference count each.
+
+State of one level (`State`): ten flat planes of (H + 2, stride) float32: u1, u2, p11, p12, p21,
+p22, and per warp ix, iy, 1 / (ix^2 + iy^2) or 0, and the residual at zero flow. Image pixel (y, x)
+lies at (y + 1) * stride + _LEFT + x. Right of the image, u repeats its last pixel and the data
+planes are zero, so that kernels run over whole vectors. Rows are counted from 1.
+
+Numba's disk cache sees changes of this file only: all kernels live here, and `REVISION` is raised
+with any number in `tvl1.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+from kinetics_assets.engines import tvl1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Plane: TypeAlias = NDArray[np.float32]
+    Cells: TypeAlias = NDArray[np.int32]
+    Scalar: TypeAlias = float | np.floating
+    Offset: TypeAlias = int | np.uintp
+    State: TypeAlias = tuple[Plane, Plane, Plane, Plane, Plane, Plane, Plane, Plane, Plane, Plane]
+
+REVISION: Final = "1"
+"""Raised whenever the arithmetic changes; part of what makes an output stale."""
+
+_DEPTH: Final = 64
+_LEFT: Final = 16
+_VECTOR: Final = 16
+_STAGGER: Final = 112
+_MARGIN: Final = 3
+
+_U1 = np.uintp(1)
+_U2 = np.uintp(2)
+_CHANNELS = np.uintp(3)
+_ZERO = np.float32(0)
+_ONE = np.float32(1)
+_HALF = np.float32(0.5)
+_STEP = np.float32(tvl1.LAMBDA * tvl1.THETA)
+_TAUT = np.float32(tvl1.TAU / tvl1.THETA)
+_THETA = np.float32(tvl1.THETA)
+_FLAT = np.float32(tvl1.FLT_EPSILON)
+_WARPS = tvl1.WARPS
+_MAX_ITERATIONS = tvl1.MAX_ITERATIONS
+_EPSILON_SQUARED = tvl1.EPSILON * tvl1.EPSILON
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile `function` without the interpreter lock; keeps its type for the type checker.
+
+    Of the fast-math flags, those that assume that no NaN or infinity occurs are left out.
+    """
+    flags = {"nsz", "arcp", "contract", "afn", "reassoc"}
+    compiled = njit(cache=True, nogil=True, fastmath=flags, error_model="numpy")(function)
+    return cast("Callable[P, R]", compiled)
+
+
+@_kernel
+def solve_level(image0: Plane, texture: Plane, flow: Plane, iterations: Cells) -> None:
+    """Refine `flow` in place on one pyramid level.
+
+    Args:
+        image0: (H, W) the first frame.
+        texture: The second frame, from `gradient_texture`.
+        flow: (2, H, W) start and result, in pixels of this level.
+        iterations: (WARPS,) filled with how many iterations each warp took.
+    """
+    height, width = image0.shape
+    stride = _LEFT + (width + _VECTOR - 1) // _VECTOR * _VECTOR + _VECTOR
+    state = _zero_state((height + 2) * stride)
+    for y in range(height):
+        start = (y + 1) * stride + _LEFT
+        state[0][start : start + width] = flow[0, y]
+        state[1][start : start + width] = flow[1, y]
+    threshold = _EPSILON_SQUARED * height * width
+    for warp in range(_WARPS):
+        _warp(image0, texture, state, stride)
+        done = 0
+        block = 2  # the first test is after the second iteration
+        while done < _MAX_ITERATIONS:
+            block = min(block, _MAX_ITERATIONS - done)
+            error = _iterate(state, height, width, stride, block)
+            done += block
+            if error <= threshold:
+                break
+            block = iterations_until_test(error, threshold)
+        iterations[warp] = done
+    for y in range(height):
+        start = (y + 1) * stride + _LEFT
+        flow[0, y] = state[0][start : start + width]
+        flow[1, y] = state[1][start : start + width]
+
+
+@_kernel
+def iterations_until_test(error: Scalar, threshold: float) -> int:
+    """Return how many iterations to run up to and with the next test.
+
+    The stop rule tests an odd-numbered iteration (counted from 0) once the last measured `error`,
+    less one `threshold` per iteration since, is below `threshold`. Tests are at odd numbers, so the
+    distance between two of them is even.
+    """
+    count = 2
+    expected: Scalar = error - threshold
+    while expected >= threshold and count < _MAX_ITERATIONS:
+        expected -= threshold
+        expected -= threshold
+        count += 2
+    return count
+
+
+@_kernel
+def _zero_state(size: int) -> State:
+    """Return ten planes of zeros, each an allocation of its own.
+
+    In one common block LLVM could not tell the planes apart and would not vectorise.
+    """
+    return (
+        _zero_plane(size, 0), _zero_plane(size, 1), _zero_plane(size, 2), _zero_plane(size, 3),
+        _zero_plane(size, 4), _zero_plane(size, 5), _zero_plane(size, 6), _zero_plane(size, 7),
+        _zero_plane(size, 8), _zero_plane(size, 9),
+    )  # fmt: skip
+
+
+@_kernel
+def _zero_plane(size: int, index: int) -> Plane:
+    """Return a plane of zeros that starts in another cache set than the planes beside it."""
+    start = index * _STAGGER
+    return np.zeros(start + size, np.float32)[start:]
+
+
+@_kernel
+def _iterate(state: State, height: int, width: int, stride: int, count: int) -> Scalar:
+    """Run `count` iterations and return the summed squared update of the last one."""
+    u1, u2, p11, p12, p21, p22, ix, iy, inverse, residual = state
+    padded = np.uintp(stride - _LEFT - _VECTOR)
+    exact = np.uintp(width)
+    total: Scalar = 0.0
+    remaining = count
+    while remaining > 0:
+        depth = min(remaining, _DEPTH)
+        for front in range(height + depth):
+            for behind in range(min(depth, front + 1)):
+                row = front - behind + 1
+                here = np.uintp(row * stride + _LEFT)
+                above = np.uintp((row - 1) * stride + _LEFT)
+                if row <= height:
+                    if remaining == depth and behind == depth - 1:
+                        total += _primal_row_measured(
+                            u1, u2, p11, p12, p21, p22, ix, iy, inverse, residual,
+                            here, above, exact,
+                        )  # fmt: skip
+                    else:
+                        _primal_row(
+                            u1, u2, p11, p12, p21, p22, ix, iy, inverse, residual,
+                            here, above, padded,
+                        )  # fmt: skip
+                    end = row * stride + _LEFT + width
+                    for x in range(end, (row + 1) * stride - _VECTOR + 1):
+                        u1[x] = u1[end - 1]
+                        u2[x] = u2[end - 1]
+                if 2 <= row <= height + 1:
+                    below = here if row <= height else above  # below the last row lies itself
+                    _dual_row(u1, u2, p11, p12, p21, p22, above, below, padded)
+        remaining -= depth
+    return total
+
+
+@_kernel
+def _primal_row(
+    u1: Plane, u2: Plane, p11: Plane, p12: Plane, p21: Plane, p22: Plane,
+    ix: Plane, iy: Plane, inverse: Plane, residual: Plane,
+    here: Offset, above: Offset, count: int | np.uintp,
+) -> None:  # fmt: skip
+    """Take one primal step: bounded data step, then theta times the divergence of the dual."""
+    left = here - _U1
+    for x in range(count):
+        old1 = u1[here + x]
+        old2 = u2[here + x]
+        rho = residual[here + x] + ix[here + x] * old1 + iy[here + x] * old2
+        step = min(max(-rho * inverse[here + x], -_STEP), _STEP)
+        divergence1 = p11[here + x] - p11[left + x] + p12[here + x] - p12[above + x]
+        divergence2 = p21[here + x] - p21[left + x] + p22[here + x] - p22[above + x]
+        u1[here + x] = old1 + step * ix[here + x] + _THETA * divergence1
+        u2[here + x] = old2 + step * iy[here + x] + _THETA * divergence2
+
+
+@_kernel
+def _primal_row_measured(
+    u1: Plane, u2: Plane, p11: Plane, p12: Plane, p21: Plane, p22: Plane,
+    ix: Plane, iy: Plane, inverse: Plane, residual: Plane,
+    here: Offset, above: Offset, count: int | np.uintp,
+) -> Scalar:  # fmt: skip
+    """Do as `_primal_row` and return the summed squared update."""
+    left = here - _U1
+    error = _ZERO
+    for x in range(count):
+        old1 = u1[here + x]
+        old2 = u2[here + x]
+        rho = residual[here + x] + ix[here + x] * old1 + iy[here + x] * old2
+        step = min(max(-rho * inverse[here + x], -_STEP), _STEP)
+        divergence1 = p11[here + x] - p11[left + x] + p12[here + x] - p12[above + x]
+        divergence2 = p21[here + x] - p21[left + x] + p22[here + x] - p22[above + x]
+        new1 = old1 + step * ix[here + x] + _THETA * divergence1
+        new2 = old2 + step * iy[here + x] + _THETA * divergence2
+        error += (old1 - new1) * (old1 - new1) + (old2 - new2) * (old2 - new2)
+        u1[here + x] = new1
+        u2[here + x] = new2
+    return error
+
+
+@_kernel
+def _dual_row(
+    u1: Plane, u2: Plane, p11: Plane, p12: Plane, p21: Plane, p22: Plane,
+    here: Offset, below: Offset, count: int | np.uintp,
+) -> None:  # fmt: skip
+    """Take one dual step by forward differences; both components share one division."""
+    right = here + _U1
+    for x in range(count):
+        dx1 = u1[right + x] - u1[here + x]
+        dy1 = u1[below + x] - u1[here + x]
+        dx2 = u2[right + x] - u2[here + x]
+        dy2 = u2[below + x] - u2[here + x]
+        norm1 = _ONE + _TAUT * np.sqrt(dx1 * dx1 + dy1 * dy1)
+        norm2 = _ONE + _TAUT * np.sqrt(dx2 * dx2 + dy2 * dy2)
+        shared = _ONE / (norm1 * norm2)
+        scale1 = norm2 * shared
+        scale2 = norm1 * shared
+        p11[here + x] = (p11[here + x] + _TAUT * dx1) * scale1
+        p12[here + x] = (p12[here + x] + _TAUT * dy1) * scale1
+        p21[here + x] = (p21[here + x] + _TAUT * dx2) * scale2
+        p22[here + x] = (p22[here + x] + _TAUT * dy2) * scale2
+
+
+@_kernel
+def _warp(image0: Plane, texture: Plane, state: State, stride: int) -> None:
+    """Read the second frame and its gradients at the present flow, into the four data planes.
+
+    Catmull-Rom weights add up to one, so the profile's division by their sum is left out.
+    """
+    u1, u2, _, _, _, _, ix, iy, inverse, residual = state
+    height, width = image0.shape
+    pitch = np.uintp(texture.shape[1])
+    cell_x = np.empty(width, np.int32)
+    cell_y = np.empty(width, np.int32)
+    weight_x = np.empty((4, width), np.float32)
+    weight_y = np.empty((4, width), np.float32)
+    samples = np.empty((3, width), np.float32)
+    flat = texture.reshape(-1)
+    for y in range(height):
+        here = np.uintp((y + 1) * stride + _LEFT)
+        _taps(u1, here, _ZERO, _ONE, np.float32(width + 1), cell_x, weight_x)
+        _taps(u2, here, np.float32(y), _ZERO, np.float32(height + 1), cell_y, weight_y)
+        _sample_row(flat, pitch, cell_x, cell_y, weight_x, weight_y, samples)
+        for x in range(np.uintp(width)):
+            gx = samples[0, x]
+            gy = samples[1, x]
+            squared = gx * gx + gy * gy
+            ix[here + x] = gx
+            iy[here + x] = gy
+            inverse[here + x] = _ONE / squared if squared > _FLAT else _ZERO
+            moved = samples[2, x] - gx * u1[here + x] - gy * u2[here + x]
+            residual[here + x] = moved - image0[y, x]
+
+
+@_kernel
+def _taps(
+    u: Plane, here: Offset, start: Scalar, unit: Scalar, limit: Scalar,
+    cells: Cells, weights: Plane,
+) -> None:  # fmt: skip
+    """Fill in cell and four Catmull-Rom weights of each position `start + x * unit + u[x]`.
+
+    Positions are limited to [-2, `limit`], beyond which the replicated border is constant; a NaN
+    becomes -2, so that no flow whatever reads outside the texture.
+    """
+    lowest = np.float32(-2)
+    for x in range(np.uintp(cells.size)):
+        position = start + np.float32(x) * unit + u[here + x]
+        position = position if position > lowest else lowest  # noqa: FURB136  # for the NaN
+        position = position if position < limit else limit  # noqa: FURB136  # as the line above
+        cell = np.floor(position)
+        t = position - cell
+        t2 = t * t
+        t3 = t2 * t
+        cells[x] = np.int32(cell)
+        weights[0, x] = t2 - _HALF * (t3 + t)
+        weights[1, x] = np.float32(1.5) * t3 - np.float32(2.5) * t2 + _ONE
+        weights[2, x] = np.float32(2) * t2 - np.float32(1.5) * t3 + _HALF * t
+        weights[3, x] = _HALF * (t3 - t2)
+
+
+@_kernel
+def _sample_row(
+    texture: Plane, pitch: Offset, cell_x: Cells, cell_y: Cells,
+    weight_x: Plane, weight_y: Plane, samples: Plane,
+) -> None:  # fmt: skip
+    """Fill `samples` (x gradient, y gradient, value) of one row by 4x4 taps of `texture`."""
+    one, two, three = _CHANNELS, _CHANNELS * _U2, _CHANNELS * np.uintp(3)
+    first = _MARGIN - 1
+    for x in range(np.uintp(cell_x.size)):
+        tap = np.uintp(cell_y[x] + first) * pitch + np.uintp(cell_x[x] + first) * _CHANNELS
+        a0, a1, a2, a3 = weight_x[0, x], weight_x[1, x], weight_x[2, x], weight_x[3, x]
+        gx, gy, value = _ZERO, _ZERO, _ZERO
+        for j in range(4):
+            b = weight_y[j, x]
+            gx += b * (
+                a0 * texture[tap] + a1 * texture[tap + one]
+                + a2 * texture[tap + two] + a3 * texture[tap + three]
+            )  # fmt: skip
+            tap += _U1
+            gy += b * (
+                a0 * texture[tap] + a1 * texture[tap + one]
+                + a2 * texture[tap + two] + a3 * texture[tap + three]
+            )  # fmt: skip
+            tap += _U1
+            value += b * (
+                a0 * texture[tap] + a1 * texture[tap + one]
+                + a2 * texture[tap + two] + a3 * texture[tap + three]
+            )  # fmt: skip
+            tap += pitch - _U2
+        samples[0, x] = gx
+        samples[1, x] = gy
+        samples[2, x] = value
+
+
+@_kernel
+def gradient_texture(image: Plane) -> Plane:
+    """Return x gradient, y gradient and value of each pixel side by side, with a repeated border.
+
+    Shape (H + 7, (W + 7) * 3): three pixels of margin above and left, four below and right, which
+    is what four taps at positions from -2 to W + 1 need.
+    """
+    height, width = image.shape
+    texture = np.empty((height + 7, (width + 7) * 3), np.float32)
+    for row in range(height + 7):
+        y = min(max(row - _MARGIN, 0), height - 1)
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for column in range(width + 7):
+            x = min(max(column - _MARGIN, 0), width - 1)
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            texture[row, column * 3] = _HALF * (image[y, right] - image[y, left])
+            texture[row, column * 3 + 1] = _HALF * (image[below, x] - image[above, x])
+            texture[row, column * 3 + 2] = image[y, x]
+    return texture
+
+
+@_kernel
+def resize(source: Plane, target: Plane, ratio_y: Scalar, ratio_x: Scalar, gain: Scalar) -> None:
+    """Fill `target` with `gain` times `source`, bilinear, pixel x read at x * ratio (no shift)."""
+    last_y, last_x = source.shape[0] - 1, source.shape[1] - 1
+    for y in range(target.shape[0]):
+        position_y = np.float32(y) * ratio_y
+        floor_y = np.floor(position_y)
+        down = position_y - floor_y
+        y1, y2 = min(int(floor_y), last_y), min(int(floor_y) + 1, last_y)
+        for x in range(target.shape[1]):
+            position_x = np.float32(x) * ratio_x
+            floor_x = np.floor(position_x)
+            right = position_x - floor_x
+            x1, x2 = min(int(floor_x), last_x), min(int(floor_x) + 1, last_x)
+            upper = source[y1, x1] * (_ONE - right) + source[y1, x2] * right
+            lower = source[y2, x1] * (_ONE - right) + source[y2, x2] * right
+            target[y, x] = gain * (upper * (_ONE - down) + lower * down)
