@@ -1,0 +1,70 @@
+"""Copying sound: the packets of a span, untouched but for their timestamps."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from kinetics_assets.media.probe import OpenVideo, blame, open_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kinetics_assets.media.probe import Caps
+
+FIT_FOR_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
+"""Sound codecs that players expect in an MP4; others are left out."""
+_SEEK_BACK_SECONDS = 2
+
+
+def audio_packets(
+    path: Path, caps: Caps, *, first: Fraction, end: Fraction | None = None
+) -> list[Any]:
+    """Return the sound packets of a file whose time lies in [first, end), moved to begin near 0.
+
+    Args:
+        path: Absolute.
+        caps: Limits on the file.
+        first: Time of the first frame that is kept, in seconds on the file's own clock.
+        end: End of the span, in seconds on the file's own clock; None means to the end, and then
+            also what leads up to `first` (the decoder's run-in) is kept.
+
+    Returns:
+        PyAV's packets in decoding order; empty without sound, or where the codec does not fit.
+    """
+    with open_video(path, caps) as video:
+        if not can_copy(video):
+            return []
+        import av
+
+        try:
+            return _span(video, first, end)
+        except av.error.FFmpegError as error:
+            blame(error, path, saying="The sound cannot be read")
+
+
+def can_copy(video: OpenVideo) -> bool:
+    """Return whether the sound of `video` can be copied into an MP4."""
+    return video.audio is not None and video.audio.codec_context.name in FIT_FOR_MP4
+
+
+def _span(video: OpenVideo, first: Fraction, end: Fraction | None) -> list[Any]:
+    """Return the packets of the span, their timestamps rebased."""
+    audio = video.audio
+    tick = Fraction(audio.time_base)
+    shift = round(first / tick)
+    if end is not None and first > _SEEK_BACK_SECONDS:
+        video.input.seek(round((first - _SEEK_BACK_SECONDS) / tick), stream=audio)
+    kept = []
+    for packet in video.input.demux(audio):
+        if packet.dts is None or packet.pts is None:
+            continue
+        time = packet.pts * tick
+        if end is not None and time >= end:
+            break
+        if end is not None and time < first:
+            continue
+        packet.pts -= shift
+        packet.dts -= shift
+        kept.append(packet)
+    return kept

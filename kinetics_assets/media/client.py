@@ -1,0 +1,130 @@
+"""Decoding and encoding for the rest of the package: every call runs in the sandboxed child."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Self
+
+from kinetics_assets.io.sandbox import Sandbox
+from kinetics_assets.media.facts import FrameFacts, MediaFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from kinetics_assets.core.settings import FrameRecipe, Limits, ResizeRecipe, VideoRecipe
+
+__all__ = ["FrameFacts", "MediaFacts", "MediaWorker"]
+
+_OPERATIONS = "kinetics_assets.media.worker"
+
+
+class MediaWorker:
+    """One child process that reads media, reused for many calls; use one per thread.
+
+    Each method raises a `ClipError` for what is wrong with the clip (OverLimit and DecoderCrashed
+    when the child had to be killed or died; the next call gets a new one), an `EnvironmentFault`
+    for what is wrong with the machine, and OSError for a path that is no usable file.
+    Targets are written under the given name as they grow: the caller renames them into place, and
+    removes them after an error.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        """Prepare a worker that keeps to `limits`; the child starts with the first call."""
+        self._sandbox = Sandbox(_OPERATIONS, limits=limits)
+        self._caps = {"max_side_px": limits.max_side_px, "max_frames": limits.max_frames}
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Protections that could not be had on this machine, one line each; show them."""
+        return self._sandbox.degraded
+
+    def verify(self, path: Path) -> MediaFacts:
+        """Return the facts of a video, from decoding it to its last frame."""
+        record = self._sandbox.call("verify", path=_absolute(path), caps=self._caps)
+        return MediaFacts.from_record(record)
+
+    def trim(
+        self,
+        source: Path,
+        target: Path,
+        *,
+        start_seconds: float,
+        end_seconds: float,
+        recipe: VideoRecipe,
+    ) -> MediaFacts:
+        """Write the span [start, end) of `source` as an MP4 and return the facts of the result.
+
+        A source that is over before `end` gives a shorter result; the facts tell.
+        """
+        record = self._sandbox.call(
+            "trim",
+            source=_absolute(source),
+            target=_absolute(target),
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            recipe=asdict(recipe),
+            caps=self._caps,
+        )
+        return MediaFacts.from_record(record)
+
+    def resize(self, source: Path, target: Path, *, recipe: ResizeRecipe) -> MediaFacts:
+        """Write `source`, resized, as an MP4 and return the facts of the result."""
+        record = self._sandbox.call(
+            "resize",
+            source=_absolute(source),
+            target=_absolute(target),
+            recipe=asdict(recipe),
+            caps=self._caps,
+        )
+        return MediaFacts.from_record(record)
+
+    def rawframes(self, source: Path, folder: Path, *, recipe: FrameRecipe) -> FrameFacts:
+        """Write each frame as ``img_%05d.jpg`` into the existing `folder`."""
+        record = self._sandbox.call(
+            "rawframes",
+            source=_absolute(source),
+            folder=_absolute(folder),
+            recipe=asdict(recipe),
+            caps=self._caps,
+        )
+        return FrameFacts.from_record(record)
+
+    def gray(self, source: Path, target: Path, *, recipe: FrameRecipe) -> FrameFacts:
+        """Write grey frames as a .npy of uint8 (frames, height, width), sized as `rawframes`."""
+        record = self._sandbox.call(
+            "gray",
+            source=_absolute(source),
+            target=_absolute(target),
+            recipe=asdict(recipe),
+            caps=self._caps,
+        )
+        return FrameFacts.from_record(record)
+
+    def check_pictures(self, folder: Path, names: Sequence[str]) -> FrameFacts:
+        """Return number and size of the pictures `names` in `folder`, each decoded."""
+        record = self._sandbox.call(
+            "check_pictures", folder=_absolute(folder), names=list(names), caps=self._caps
+        )
+        return FrameFacts.from_record(record)
+
+    def close(self) -> None:
+        """End the child."""
+        self._sandbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _absolute(path: Path) -> str:
+    """Return `path` as the child needs it: its working folder is another one."""
+    return str(path.absolute())

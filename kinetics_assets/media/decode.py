@@ -1,0 +1,152 @@
+"""Decoding a video to its last frame, strictly: damage is an error, never a shorter clip.
+
+libav goes on after damage and simply returns fewer or patched frames. Here the first failed packet,
+the first frame marked corrupt and a count far below the header's promise all end the decoding.
+Damage with sound frames after it makes a clip undecodable; damage up to the end, truncated.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kinetics_assets.core.errors import NoFrames, OverLimit, Truncated, Undecodable
+from kinetics_assets.core.geometry import UPRIGHT, Orientation, orientation_of
+from kinetics_assets.media.probe import OpenVideo, blame, check_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHARE_THAT_IS_ENOUGH = 0.9
+_SHARE_OF_PACKETS = 0.5
+_PACKETS_LOOKED_AT = 1000
+_MATRIX = struct.Struct("<9i")
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far decoding has come."""
+
+    packets: int = 0
+    frames: int = 0
+
+
+def frames(video: OpenVideo, *, whole: bool = True) -> Iterator[Any]:
+    """Yield all frames of `video` in the order shown, as PyAV's VideoFrame.
+
+    Args:
+        video: Open, at its beginning.
+        whole: Compare the count with the header's promise; not after seeking.
+
+    Raises:
+        Truncated: Frames are missing at the end.
+        Undecodable: Frames are damaged, or none can be decoded.
+        NoFrames: The stream is empty.
+        OverLimit: A frame is too large, or there are too many.
+    """
+    progress = _Progress()
+    for frame in _decoded(video, progress):
+        progress.frames += 1
+        if progress.frames > video.caps.max_frames:
+            raise OverLimit(f"More than {video.caps.max_frames} frames.")
+        check_size(frame.width, frame.height, video.caps)
+        if frame.is_corrupt:
+            _raise_damage(video, progress, after_pts=frame.pts, error=None)
+        yield frame
+    if whole:
+        _check_counts(video, progress)
+
+
+def try_seek(video: OpenVideo, ticks: int) -> None:
+    """Move `video` to a key frame not behind `ticks` if its container can; else leave it."""
+    import av
+
+    # without an index decoding begins where it stands, or ends at once, which the caller sees
+    with suppress(av.error.FFmpegError):
+        video.input.seek(ticks, stream=video.stream)
+
+
+def orientation(frame: Any) -> Orientation:  # noqa: ANN401 - PyAV's frame
+    """Return how the pixels of `frame` become upright."""
+    matrix = display_matrix(frame)
+    return UPRIGHT if matrix is None else orientation_of(matrix)
+
+
+def display_matrix(frame: Any) -> tuple[int, ...] | None:  # noqa: ANN401 - PyAV's frame
+    """Return the nine numbers of the frame's display matrix, None if it has none."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None or len(bytes(data)) != _MATRIX.size:
+        return None
+    return _MATRIX.unpack(bytes(data))
+
+
+def _decoded(video: OpenVideo, progress: _Progress) -> Iterator[Any]:
+    """Yield frames and count packets; turn every error into a verdict."""
+    import av
+
+    packets = video.input.demux(video.stream)
+    while True:
+        packet = None
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            progress.packets += bool(packet.size)
+            if packet.is_corrupt:
+                _raise_damage(video, progress, after_pts=packet.pts, error=None)
+            batch = packet.decode()
+        except av.error.FFmpegError as error:
+            after = None if packet is None else packet.pts
+            _raise_damage(video, progress, after_pts=after, error=error)
+        yield from batch
+
+
+def _raise_damage(
+    video: OpenVideo, progress: _Progress, *, after_pts: int | None, error: Exception | None
+) -> NoReturn:
+    """Raise the verdict on damage at `after_pts`."""
+    where = f"Decoding broke after {progress.frames} frames"
+    if video.promised_frames:
+        where += f" of {video.promised_frames}"
+    if isinstance(error, (MemoryError, OSError)):
+        blame(error, video.path, saying=where)
+    if progress.frames and not _goes_on(video, after_pts):
+        raise Truncated(f"{where} and nothing follows.") from error
+    raise Undecodable(f"{where}: {getattr(error, 'strerror', None) or 'damaged frame'}.") from error
+
+
+def _goes_on(video: OpenVideo, after_pts: int | None) -> bool:
+    """Return whether sound frames follow the damage at `after_pts`."""
+    import av
+
+    packets = video.input.demux(video.stream)
+    for _ in range(_PACKETS_LOOKED_AT):
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return False
+            batch = packet.decode()
+        except av.error.EOFError:
+            return False
+        except av.error.FFmpegError:
+            continue
+        # frames that were only waiting for their turn do not count
+        late = [f for f in batch if after_pts is None or f.pts is None or f.pts > after_pts]
+        if any(not frame.is_corrupt for frame in late):
+            return True
+    return False
+
+
+def _check_counts(video: OpenVideo, progress: _Progress) -> None:
+    """Raise unless as much was decoded as the header promised."""
+    promised = video.promised_frames
+    if not progress.packets and not promised:
+        raise NoFrames("The video stream is empty.")
+    if progress.packets < _SHARE_THAT_IS_ENOUGH * promised - 1:
+        raise Truncated(f"{progress.packets} of {promised} promised frames are there.")
+    if not progress.frames:
+        raise Undecodable(f"None of {progress.packets} packets gave a frame.")
+    if progress.frames < _SHARE_OF_PACKETS * progress.packets:
+        raise Undecodable(f"{progress.packets} packets gave only {progress.frames} frames.")

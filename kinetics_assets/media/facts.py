@@ -1,0 +1,101 @@
+"""What decoding a file or a folder of pictures tells, and how it crosses the process border."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from kinetics_assets.core.errors import DecoderCrashed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """A video that was decoded from its first frame to its last."""
+
+    container: str
+    """One of `kinetics_assets.media.sniff.SUFFIXES`, by the bytes, not by the name."""
+    codec: str
+    """Name of the video codec as libav spells it."""
+    width_px: int
+    """Width of the upright picture; sample aspect ratio not applied."""
+    height_px: int
+    """Height of the upright picture."""
+    fps: float
+    """Average frames per second as the container says; from the timestamps if it is silent."""
+    duration_seconds: float
+    """From the first frame's timestamp to the end of the last."""
+    frames_decoded: int
+    has_audio: bool
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the facts in `record`.
+
+        Raises:
+            DecoderCrashed: The record is not what an honest child sends.
+        """
+        return cls(
+            container=_text(record, "container"),
+            codec=_text(record, "codec"),
+            width_px=_count(record, "width_px"),
+            height_px=_count(record, "height_px"),
+            fps=_number(record, "fps"),
+            duration_seconds=_number(record, "duration_seconds"),
+            frames_decoded=_count(record, "frames_decoded"),
+            has_audio=record.get("has_audio") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """A run of pictures of one size."""
+
+    frames: int
+    width_px: int
+    height_px: int
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the facts in `record`.
+
+        Raises:
+            DecoderCrashed: The record is not what an honest child sends.
+        """
+        return cls(
+            frames=_count(record, "frames"),
+            width_px=_count(record, "width_px"),
+            height_px=_count(record, "height_px"),
+        )
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    """Return a short printable text field."""
+    value = record.get(name)
+    if isinstance(value, str) and value.isprintable() and len(value) <= 40:
+        return value
+    raise _nonsense(name)
+
+
+def _count(record: Mapping[str, Any], name: str) -> int:
+    """Return a field that counts something, at least one."""
+    value = record.get(name)
+    if type(value) is int and 1 <= value < 2**31:
+        return value
+    raise _nonsense(name)
+
+
+def _number(record: Mapping[str, Any], name: str) -> float:
+    """Return a finite field that is not negative."""
+    value = record.get(name)
+    if type(value) in {int, float} and math.isfinite(value) and value >= 0:
+        return float(value)
+    raise _nonsense(name)
+
+
+def _nonsense(name: str) -> DecoderCrashed:
+    """Return the error for a field that an honest child would not send."""
+    return DecoderCrashed(f"The decoding process answered without a usable {name}.")

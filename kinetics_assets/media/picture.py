@@ -1,0 +1,107 @@
+"""Turning decoded frames into upright pictures of one size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinetics_assets.core.geometry import Orientation, Size
+from kinetics_assets.media.colour import colour_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+
+
+def size_of(frame: Any) -> Size:  # noqa: ANN401 - PyAV's frame
+    """Return the stored size of `frame`."""
+    return Size(frame.width, frame.height)
+
+
+def turned(pixels: Plane, way: Orientation) -> Plane:
+    """Return `pixels`, (H, W) or (H, W, C), turned upright; a view where that is possible."""
+    if way.transpose:
+        pixels = pixels.swapaxes(0, 1)
+    if way.flip_horizontal:
+        pixels = pixels[:, ::-1]
+    if way.flip_vertical:
+        pixels = pixels[::-1]
+    return pixels
+
+
+def plane_pixels(plane: Any) -> Plane:  # noqa: ANN401 - PyAV's plane
+    """Return the pixels of an 8-bit plane as a (H, W) view of its memory."""
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]
+
+
+def bgr_maker(interpolation: str) -> Callable[[Any, Size], Plane]:
+    """Return a function (frame, stored size) -> (H, W, 3) BGR pixels, not turned."""
+    from av.video.reformatter import VideoReformatter
+
+    scaler = VideoReformatter()
+
+    def make(frame: Any, size: Size) -> Plane:  # noqa: ANN401 - PyAV's frame
+        picture = scaler.reformat(
+            frame, size.width_px, size.height_px, "bgr24", interpolation=interpolation, threads=1
+        )
+        return plane_pixels_bgr(picture)
+
+    return make
+
+
+def plane_pixels_bgr(picture: Any) -> Plane:  # noqa: ANN401 - PyAV's frame
+    """Return the pixels of a bgr24 picture as a contiguous (H, W, 3) array."""
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    rows = rows[: picture.height, : 3 * picture.width]
+    return np.ascontiguousarray(rows).reshape(picture.height, picture.width, 3)
+
+
+def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], Any]:
+    """Return a function (frame, stored size) -> 8-bit 4:2:0 frame, not turned.
+
+    Args:
+        interpolation: Name of a libswscale method.
+        full_range: Convert to full range; else the source's range is kept.
+    """
+    from av.video.reformatter import ColorRange, VideoReformatter
+
+    scaler = VideoReformatter()
+
+    def make(frame: Any, size: Size) -> Any:  # noqa: ANN401 - PyAV's frames
+        tags = colour_of(frame)
+        wanted = ColorRange.JPEG if full_range else ColorRange(tags.range)
+        # an RGB frame has no matrix to keep
+        matrix = {"dst_colorspace": "ITU601"} if frame.format.is_rgb else {}
+        return scaler.reformat(
+            frame,
+            size.width_px,
+            size.height_px,
+            "yuvj420p" if full_range else "yuv420p",
+            interpolation=interpolation,
+            src_color_range=None if frame.format.is_rgb else ColorRange(tags.range),
+            dst_color_range=wanted,
+            threads=1,
+            **matrix,
+        )
+
+    return make
+
+
+def turned_yuv(frame: Any, way: Orientation) -> Any:  # noqa: ANN401 - PyAV's frames
+    """Return an upright copy of a yuv420p `frame` with even sides, timestamps and tags kept."""
+    from av import VideoFrame
+
+    planes = [turned(plane_pixels(plane), way) for plane in frame.planes]
+    height, width = planes[0].shape
+    packed = np.concatenate([np.ascontiguousarray(p).reshape(-1) for p in planes])
+    upright = VideoFrame.from_ndarray(packed.reshape(height * 3 // 2, width), format="yuv420p")
+    upright.pts, upright.time_base, upright.duration = frame.pts, frame.time_base, frame.duration
+    upright.colorspace, upright.color_range = frame.colorspace, frame.color_range
+    upright.color_primaries, upright.color_trc = frame.color_primaries, frame.color_trc
+    return upright

@@ -1,0 +1,78 @@
+"""What the sandboxed child can do: names to functions of JSON-able keywords.
+
+Loaded by `kinetics_assets.io.sandbox_child` after it has confined itself; never by the parent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinetics_assets.core.settings import FrameRecipe, ResizeRecipe, VideoRecipe
+from kinetics_assets.media.gray import gray
+from kinetics_assets.media.pictures import check_pictures
+from kinetics_assets.media.probe import Caps
+from kinetics_assets.media.rawframes import rawframes
+from kinetics_assets.media.resize import resize
+from kinetics_assets.media.trim import trim
+from kinetics_assets.media.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Record = dict[str, Any]
+
+
+def _verify(*, path: str, caps: Record) -> Record:
+    return asdict(verify(Path(path), Caps(**caps)))
+
+
+def _trim(  # the keywords of `trim`, as JSON
+    *,
+    source: str,
+    target: str,
+    start_seconds: float,
+    end_seconds: float,
+    recipe: Record,
+    caps: Record,
+) -> Record:
+    facts = trim(
+        Path(source),
+        Path(target),
+        start_seconds=start_seconds,
+        end_seconds=end_seconds,
+        recipe=VideoRecipe(**recipe),
+        caps=Caps(**caps),
+    )
+    return asdict(facts)
+
+
+def _resize(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
+    made = resize(Path(source), Path(target), recipe=ResizeRecipe(**recipe), caps=Caps(**caps))
+    return asdict(made)
+
+
+def _rawframes(*, source: str, folder: str, recipe: Record, caps: Record) -> Record:
+    made = rawframes(Path(source), Path(folder), recipe=FrameRecipe(**recipe), caps=Caps(**caps))
+    return asdict(made)
+
+
+def _gray(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
+    made = gray(Path(source), Path(target), recipe=FrameRecipe(**recipe), caps=Caps(**caps))
+    return asdict(made)
+
+
+def _check_pictures(*, folder: str, names: list[str], caps: Record) -> Record:
+    return asdict(check_pictures(Path(folder), names, caps=Caps(**caps)))
+
+
+OPERATIONS: dict[str, Callable[..., Record]] = {
+    "verify": _verify,
+    "trim": _trim,
+    "resize": _resize,
+    "rawframes": _rawframes,
+    "gray": _gray,
+    "check_pictures": _check_pictures,
+}
+"""All that a parent can ask for."""
