@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_LARGEST_WHOLE = 2**53
 _PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -34,7 +35,7 @@ def convert(value: Any, hint: Any, *, root: Path) -> Any:  # noqa: ANN401 - type
         return tuple(convert(item, get_args(hint)[0], root=root) for item in value)
     if hint is Path and isinstance(value, str) and value:
         return root / Path(value).expanduser()
-    if hint is float and type(value) in {int, float}:
+    if hint is float and type(value) is int and abs(value) <= _LARGEST_WHOLE:
         return float(value)  # 20 and 20.0 must give one digest
     if hint in _PLAIN and type(value) is hint:
         return value
