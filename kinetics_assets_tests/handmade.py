@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from kinetics_assets.core.clips import ClipId, Split
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import ManifestRow, Status, decode_manifest, encode_manifest
@@ -46,9 +49,10 @@ class Dataset:
     layout: Layout
     edition: str
 
-    def problems(self, **options: bool) -> set[Problem]:
+    def problems(self, *, hash_content: bool = True) -> set[Problem]:
         """Return the kinds of what `verify` finds."""
-        return {finding.problem for finding in verify_dataset(self.settings, **options).findings}
+        report = verify_dataset(self.settings, hash_content=hash_content)
+        return {finding.problem for finding in report.findings}
 
     def frames(self, label: str = "abseiling", clip: ClipId = CLIP) -> Path:
         """Return a clip's frame folder."""
@@ -115,6 +119,7 @@ def build(settings: Settings) -> Dataset:
     lines += [f"{n},{c.youtube_id},{c.start_seconds},{c.end_seconds},train" for n, c in clips]
     data = "\n".join([*lines, "no row at all", ""]).encode()
     edition = _sha(write(layout.annotation_list(TRAIN), data))
+    _keep_edition(layout, data, edition, rows=len(clips))
     listed: dict[str, list[tuple[str, int | None, int]]] = {}
     for stage in CLASS_STAGES:
         for number, label in ((0, "abseiling"), (2, HEAD)):
@@ -140,3 +145,14 @@ def build(settings: Settings) -> Dataset:
         write(layout.filelist(TRAIN, kind), text.encode())
         write(layout.filelist(TRAIN, kind, suffix=".json"), json.dumps(records).encode())
     return Dataset(settings, layout, edition)
+
+
+def _keep_edition(layout: Layout, data: bytes, sha256: str, *, rows: int) -> None:
+    """Write what is kept of a list whose last line is no row."""
+    record = {"sha256": sha256, "rows": rows, "rejected": 1}
+    write(layout.current_edition, json.dumps({TRAIN: record}).encode())
+    line = data.rstrip(b"\n").split(b"\n")[-1]
+    rejected = [{"line": rows + 2, "reason": "1 field", "raw_sha256": _sha(line)}]
+    path = layout.edition_rejected(sha256)
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rejected), path, write_page_checksum=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 from kinetics_assets.core.clips import ClipId
@@ -75,6 +77,11 @@ def _flip_manifest(layout: Layout) -> None:
     path.write_bytes(data)
 
 
+def _strip_checksum(path: Path) -> None:
+    """Write a manifest again without the checksum of its rows."""
+    pq.write_table(pq.read_table(path).replace_schema_metadata(), path, write_page_checksum=True)
+
+
 VIDEO = Stage.VIDEOS
 DAMAGE: dict[str, tuple[Problem, Callable[[Dataset], object]]] = {
     "a bit of a video flipped": (
@@ -140,7 +147,7 @@ DAMAGE: dict[str, tuple[Problem, Callable[[Dataset], object]]] = {
     ),
     "a frame folder deleted": (
         Problem.FILE_MISSING,
-        lambda d: [p.unlink() for p in d.frames().iterdir()] and d.frames().rmdir(),
+        lambda d: shutil.rmtree(d.frames()),
     ),
     "a foreign frame folder": (
         Problem.FILE_UNKNOWN,
@@ -184,6 +191,10 @@ DAMAGE: dict[str, tuple[Problem, Callable[[Dataset], object]]] = {
         lambda d: d.edit_clip(Stage.RESIZED, frames_decoded=FRAMES - 1),
     ),
     "a bit of a manifest flipped": (Problem.MANIFEST, lambda d: _flip_manifest(d.layout)),
+    "a manifest of another writer": (
+        Problem.MANIFEST,
+        lambda d: _strip_checksum(d.layout.manifest(TRAIN, VIDEO, HEAD)),
+    ),
     "a manifest of no class": (Problem.MANIFEST, lambda d: _rename_class(d.layout)),
     "a manifest cut": (
         Problem.MANIFEST,
@@ -241,6 +252,14 @@ DAMAGE: dict[str, tuple[Problem, Callable[[Dataset], object]]] = {
     "an annotation row added": (
         Problem.ROW_MISSING,
         lambda d: _append(d.layout.annotation_list(TRAIN), "abseiling,QQQQQQQQQQQ,1,2,train\n"),
+    ),
+    "rejected lines forgotten": (
+        Problem.ANNOTATION_LIST,
+        lambda d: d.layout.edition_rejected(d.edition).unlink(),
+    ),
+    "another current edition": (
+        Problem.ANNOTATION_LIST,
+        lambda d: write(d.layout.current_edition, b'{"train": {"sha256": "0"}}'),
     ),
     "an annotation list without a header": (
         Problem.ANNOTATION_LIST,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.annotations import parse_list
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kinetics_assets.core.annotations import ParsedList, parse_list
 from kinetics_assets.core.clips import Clip, Split
 from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.verify.findings import Problem, Report
@@ -53,13 +57,43 @@ def read_annotated(layout: Layout, split: Split, report: Report) -> Annotated | 
             where,
             f"{lines} lines, but {len(parsed.rows)} rows and {len(parsed.rejected)} rejected lines",
         )
+    sha256 = hashlib.sha256(data).hexdigest()
+    _check_edition(layout, split, sha256, parsed, report)
     clips: dict[str, list[Clip]] = {}
     for row in parsed.rows:
         clips.setdefault(row.clip.label, []).append(row.clip)
     return Annotated(
         split=split,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         clips={label: tuple(rows) for label, rows in clips.items()},
         ordered=tuple(row.clip for row in parsed.rows),
         rejected=len(parsed.rejected),
     )
+
+
+def _check_edition(
+    layout: Layout, split: Split, sha256: str, parsed: ParsedList, report: Report
+) -> None:
+    """Report where the kept edition says something else than the list itself."""
+    try:
+        record = json.loads(layout.current_edition.read_bytes())[split]
+        counts = {"sha256": sha256, "rows": len(parsed.rows), "rejected": len(parsed.rejected)}
+        wrong = [name for name, value in counts.items() if record.get(name) != value]
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        where = layout.relative(layout.current_edition)
+        report.find(Problem.ANNOTATION_LIST, where, f"{split} cannot be read: {error!r}")
+        return
+    if wrong:
+        where = layout.relative(layout.annotation_list(split))
+        text = f"is not the current edition: {', '.join(wrong)} differ"
+        report.find(Problem.ANNOTATION_LIST, where, text)
+    path = layout.edition_rejected(sha256)
+    try:
+        kept = pq.read_table(path, page_checksum_verification=True).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        report.find(Problem.ANNOTATION_LIST, layout.relative(path), f"cannot be read: {error}")
+        return
+    wanted = [(line.line, line.raw_sha256) for line in parsed.rejected]
+    if [(line.get("line"), line.get("raw_sha256")) for line in kept] != wanted:
+        text = f"{len(kept)} rejected lines, the list has others ({len(wanted)})"
+        report.find(Problem.ANNOTATION_LIST, layout.relative(path), text)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.layout import TEMP_PREFIX, Layout
+from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import decode_manifest
 from kinetics_assets.core.stages import CLASS_STAGES
 
@@ -55,11 +55,11 @@ def _file_lines(layout: Layout) -> Iterator[str]:
 
 
 def _public_files(folder: Path) -> Iterator[Path]:
-    """Yield all files below `folder` whose path has no temporary name; links are followed."""
+    """Yield all files below `folder` without temporary names and locks; links are followed."""
     if not folder.is_dir():
         return
     for entry in os.scandir(folder):
-        if entry.name.startswith(TEMP_PREFIX):
+        if entry.name.startswith("."):
             continue
         if entry.is_dir():
             yield from _public_files(folder / entry.name)
