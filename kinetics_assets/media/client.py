@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
 from kinetics_assets.io.sandbox import Sandbox
-from kinetics_assets.media.facts import FrameFacts, MediaFacts
+from kinetics_assets.media.facts import FrameFacts, MediaFacts, length_from_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,11 @@ class MediaWorker:
         """Return the facts of a video, from decoding it to its last frame."""
         record = self._sandbox.call("verify", path=_absolute(path), caps=self._caps)
         return MediaFacts.from_record(record)
+
+    def length_seconds(self, path: Path) -> float:
+        """Return how long the header says a video is, in seconds; decoded only if it is silent."""
+        record = self._sandbox.call("length", path=_absolute(path), caps=self._caps)
+        return length_from_record(record)
 
     def trim(
         self,

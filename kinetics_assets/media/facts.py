@@ -72,6 +72,15 @@ class FrameFacts:
         )
 
 
+def length_from_record(record: Mapping[str, Any]) -> float:
+    """Return the length in `record`, in seconds.
+
+    Raises:
+        DecoderCrashed: The record is not what an honest child sends.
+    """
+    return _number(record, "length_seconds")
+
+
 def _text(record: Mapping[str, Any], name: str) -> str:
     """Return a short printable text field."""
     value = record.get(name)
@@ -91,7 +100,7 @@ def _count(record: Mapping[str, Any], name: str) -> int:
 def _number(record: Mapping[str, Any], name: str) -> float:
     """Return a finite field that is not negative."""
     value = record.get(name)
-    if type(value) in {int, float} and math.isfinite(value) and value >= 0:
+    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
         return float(value)
     raise _nonsense(name)
 

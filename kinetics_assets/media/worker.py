@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.settings import FrameRecipe, ResizeRecipe, VideoRecipe
 from kinetics_assets.media.gray import gray
+from kinetics_assets.media.length import length_seconds
 from kinetics_assets.media.pictures import check_pictures
 from kinetics_assets.media.probe import Caps
 from kinetics_assets.media.rawframes import rawframes
@@ -26,6 +27,10 @@ Record = dict[str, Any]
 
 def _verify(*, path: str, caps: Record) -> Record:
     return asdict(verify(Path(path), Caps(**caps)))
+
+
+def _length(*, path: str, caps: Record) -> Record:
+    return {"length_seconds": length_seconds(Path(path), Caps(**caps))}
 
 
 def _trim(  # the keywords of `trim`, as JSON
@@ -69,6 +74,7 @@ def _check_pictures(*, folder: str, names: list[str], caps: Record) -> Record:
 
 OPERATIONS: dict[str, Callable[..., Record]] = {
     "verify": _verify,
+    "length": _length,
     "trim": _trim,
     "resize": _resize,
     "rawframes": _rawframes,

@@ -101,8 +101,8 @@ class ResizedJob:
             ClipError: The input cannot be decoded or the output does not hold all its frames.
         """
         layout = self._order.layout
-        worker.resize(layout.base / source.path, temp, recipe=self._settings.resized)
-        facts = worker.verify(temp)
+        video = layout.base / source.path
+        facts = worker.resize(video, temp, recipe=self._settings.resized)
         if facts.frames_decoded != source.frames_decoded:
             msg = f"{facts.frames_decoded} of {source.frames_decoded} frames came out."
             raise EncodeFailed(msg)

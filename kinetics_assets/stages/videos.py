@@ -179,7 +179,7 @@ class VideosJob:
         temp = temp_path(final, stage=Stage.VIDEOS)
         try:
             if cut:
-                worker.trim(
+                facts = worker.trim(
                     found.path,
                     temp,
                     start_seconds=clip.id.start_seconds,
@@ -190,7 +190,7 @@ class VideosJob:
                 link_or_copy(
                     found.path, temp, copy=self._settings.sources.local_copy and not found.is_ours
                 )
-            facts = worker.verify(temp)
+                facts = worker.verify(temp)
             self._check(clip, facts)
             row = self._row(known[clip.id], facts, path=final, file=temp)
             row = replace(
@@ -211,7 +211,7 @@ class VideosJob:
         """
         if found.is_whole_video is False:
             return False
-        duration = worker.probe(found.path).duration_seconds
+        duration = worker.length_seconds(found.path)
         is_clip_length = duration <= clip.id.duration_seconds + _SAME_LENGTH_SECONDS
         if found.is_whole_video is None and is_clip_length:
             return False
