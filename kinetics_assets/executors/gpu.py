@@ -1,0 +1,186 @@
+"""The executor of all our runs: each step is a process of its own on this machine.
+
+What happens when a process dies:
+
+- a step: its run worker sees it within two looks and follows the asset's `RetryPolicy`;
+- a run worker: the kernel kills its steps; the run is marked failed by the code server that
+  started it, or by `kinetics_assets.runs.reap_dead_runs` at the next start;
+- a run that is terminated: its steps get SIGTERM, and SIGKILL five seconds later.
+
+Steps see no GPU. This is the only file that imports what Dagster does not export; a test names each
+of these imports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.retries import RetryMode, get_retries_config
+from dagster._core.executor.step_delegating import (
+    CheckStepHealthResult,
+    StepDelegatingExecutor,
+    StepHandler,
+    StepHandlerContext,
+)
+
+from kinetics_assets.executors.nursery import Birth, Nursery
+from kinetics_assets.io.processes import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+
+WORKER_TAG = "kinetics/worker"
+"""Tag of a run: which process works on it, as `kinetics_assets.io.processes.identity` names it."""
+STEP_IMPORTS = (
+    "dagster._cli.api",
+    "dagster._core.execution.api",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster._core.storage.sqlite_storage",
+)
+"""What a step needs of Dagster, imported once per run instead of once per step."""
+_GRACE_SECONDS = 5.0
+
+
+class LocalStepHandler(StepHandler):
+    """Starts, watches and ends the step processes of one run."""
+
+    def __init__(self) -> None:
+        """Begin without a process; the nursery starts with the first step."""
+        self._nursery: Nursery | None = None
+        self._pids: dict[str, int] = {}
+        self._seen_ended: set[int] = set()
+
+    @property
+    def name(self) -> str:
+        """Name in the run's event log."""
+        return "LocalStepHandler"
+
+    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        """Start the process of a step."""
+        args = step_handler_context.execute_step_args
+        step_key = _step_key(step_handler_context)
+        if self._nursery is None:
+            pointer = args.job_origin.repository_origin.code_pointer
+            module = getattr(pointer, "module", None)
+            preload = (*STEP_IMPORTS, module) if module else STEP_IMPORTS
+            self._nursery = Nursery.mine() or Nursery.start(preload)
+        command = list(args.get_command_args())
+        arguments = tuple(command[command.index("api") :])
+        birth = Birth("dagster", arguments, environment={"CUDA_VISIBLE_DEVICES": ""})
+        pid = self._pids[step_key] = self._nursery.fork(birth)
+        yield DagsterEvent.step_worker_starting(
+            step_handler_context.get_step_context(step_key),
+            message=f"Step {step_key} is process {pid}, without a GPU.",
+            metadata={"pid": dg.MetadataValue.int(pid)},
+        )
+
+    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
+        """Tell whether a step that has not reported its end still runs.
+
+        An ended process is unhealthy at the second look only: its last event may have been written
+        after the executor had read the log.
+        """
+        step_key = _step_key(step_handler_context)
+        pid = self._pids.get(step_key)
+        if pid is None or self._nursery is None:
+            return CheckStepHealthResult.unhealthy(f"no process of step {step_key} is known")
+        status = self._nursery.poll(pid)
+        if status is None or pid not in self._seen_ended:
+            if status is not None:
+                self._seen_ended.add(pid)
+            return CheckStepHealthResult.healthy()
+        return CheckStepHealthResult.unhealthy(f"process {pid} {_how_it_ended(status)}")
+
+    def terminate_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        """End the process of a step, by force if it does not follow."""
+        step_key = _step_key(step_handler_context)
+        pid = self._pids.get(step_key)
+        if pid is None or self._nursery is None or self._nursery.poll(pid) is not None:
+            return
+        yield DagsterEvent.engine_event(
+            step_handler_context.get_step_context(step_key),
+            f"Ending process {pid} of step {step_key}.",
+            EngineEventData(),
+        )
+        self._nursery.kill(pid, signal.SIGTERM)
+        if self._nursery.wait(pid, seconds=_GRACE_SECONDS) is None:
+            self._nursery.kill(pid, signal.SIGKILL)
+            self._nursery.wait(pid, seconds=_GRACE_SECONDS)
+
+    def close(self) -> None:
+        """End the nursery, and with it whatever still runs."""
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
+
+
+class KineticsExecutor(StepDelegatingExecutor):
+    """Dagster's step delegation with our handler, which ends with the run."""
+
+    def __init__(self, handler: LocalStepHandler, **options: Any) -> None:  # noqa: ANN401 - passed on
+        """Keep `handler` to close it; `options` are those of the base class."""
+        super().__init__(handler, **options)
+        self._handler = handler
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[DagsterEvent]:
+        """Run the steps and pass their events on; the run is tagged with this process."""
+        instance = plan_context.plan_data.instance
+        instance.add_run_tags(plan_context.run_id, {WORKER_TAG: identity(os.getpid())})
+        try:
+            yield from super().execute(plan_context, execution_plan)
+        finally:
+            self._handler.close()
+
+
+@dg.executor(
+    name="kinetics",
+    config_schema={
+        "max_concurrent": dg.Field(
+            dg.IntSource, default_value=4, description="Most steps of one run at a time."
+        ),
+        "sleep_seconds": dg.Field(
+            float, default_value=0.1, description="Pause between two looks at the event log."
+        ),
+        "check_step_health_interval_seconds": dg.Field(
+            int, default_value=1, description="Pause between two looks at the step processes."
+        ),
+        "retries": get_retries_config(),
+    },
+    requirements=multiple_process_executor_requirements(),
+)
+def kinetics_executor(init_context: dg.InitExecutorContext) -> dg.Executor:
+    """Each step is a process of its own on this machine, tied to the life of its run."""
+    config = init_context.executor_config
+    return KineticsExecutor(
+        LocalStepHandler(),
+        retries=RetryMode.from_config(config["retries"]),
+        sleep_seconds=config["sleep_seconds"],
+        check_step_health_interval_seconds=config["check_step_health_interval_seconds"],
+        max_concurrent=config["max_concurrent"],
+        should_verify_step=True,
+    )
+
+
+def _step_key(context: StepHandlerContext) -> str:
+    """Return the one step that `context` is about."""
+    (step_key,) = context.execute_step_args.step_keys_to_execute or ()
+    return step_key
+
+
+def _how_it_ended(status: int) -> str:
+    """Return an exit status in words."""
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status} before the step was done"

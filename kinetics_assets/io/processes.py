@@ -1,0 +1,47 @@
+"""Which process is which: names that outlive it, and a child's tie to its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_START_TIME_FIELD = 19
+"""Position of the start time in /proc/<pid>/stat, counted after the name in parentheses."""
+
+
+def identity(pid: int) -> str:
+    """Return a name of process `pid` that no later process has: boot, number and start time.
+
+    Raises:
+        ProcessLookupError: There is no such process.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise ProcessLookupError(f"no process {pid}") from None
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in {"Z", "X"}:  # it has ended, only its parent has not looked yet
+        raise ProcessLookupError(f"process {pid} has ended")
+    return f"{_BOOT_ID.read_text(encoding='ascii').strip()}:{pid}:{fields[_START_TIME_FIELD]}"
+
+
+def is_alive(name: str) -> bool:
+    """Return whether the process that `identity` named still runs on this machine."""
+    try:
+        return identity(int(name.split(":")[1])) == name
+    except (ProcessLookupError, ValueError, IndexError):
+        return False
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Let the kernel kill this process as soon as `parent_pid` is gone.
+
+    To be called in a child; the tie is to the thread of the parent that forked it.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it died before the line above
+        os._exit(1)
