@@ -116,8 +116,12 @@ def failed_row(
 
 def blocked_row(row: ManifestRow, source: ManifestRow | None) -> ManifestRow:
     """Return `row` as blocked by its input; the same row when it already says so."""
-    why = "has not been tried" if source is None or source.reason is None else source.reason.value
-    text = f"the input {why}" if source is None else f"the input is {source.status}: {why}"
+    if source is None:
+        text = "the input has not been tried"
+    elif source.status is Status.OK:
+        text = f"the input file {source.path} is gone: run its stage again"
+    else:
+        text = f"the input is {source.status}: {source.reason or 'not tried'}"
     blocked = ManifestRow(
         clip=row.clip,
         label=row.label,

@@ -12,6 +12,7 @@ from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.atomic import folder_sha256, link_or_copy, os_faults, temp_path
 from kinetics_assets.sources.found_trees import find_frames
 from kinetics_assets.stages.digests import output_digest, recipe_digest
+from kinetics_assets.stages.files import file_is_there
 from kinetics_assets.stages.frame_folders import (
     FrameIndex,
     folder_bytes,
@@ -145,7 +146,11 @@ class PicturesJob:
                 made = self._adopt(clip, source, temp, worker=worker)
                 adopted = made is not None
                 if made is None:
-                    if source is None or source.status is not Status.OK:
+                    if (
+                        source is None
+                        or source.status is not Status.OK
+                        or not file_is_there(self._order.layout, source)
+                    ):
                         commit(blocked_row(row, source), lambda: None)
                         continue
                     made = self.produce(clip, source, temp, worker=worker, scratch=scratch)

@@ -11,7 +11,7 @@ from kinetics_assets.io.atomic import publish_file, sha256_of, temp_path
 from kinetics_assets.media.tools import versions
 from kinetics_assets.stages.digests import output_digest, recipe_digest
 from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_file
-from kinetics_assets.stages.job import failed_row, now_utc
+from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +68,9 @@ class ResizedJob:
         for clip in group:
             source, row = inputs[clip.id], known[clip.id]
             final = self._order.layout.resized_video(self._order.split, clip.label, clip.id)
+            if not file_is_there(self._order.layout, source):
+                commit(blocked_row(row, source), lambda: None)
+                continue
             temp = temp_path(final, stage=Stage.RESIZED)
             try:
                 made = self._resize(row, source, worker=worker, temp=temp, final=final)

@@ -77,13 +77,26 @@ def test_a_missing_output_is_made_again(order: ClassOrder) -> None:
     """Files that were deleted behind our back are noticed, and come back with the same bytes."""
     run_all(order)
     before = public_files(order.layout.base)
-    for stage in CLASS_STAGES:
-        row = next(r for r in run_stage(stage, order).rows if r.status is Status.OK)
-        path = order.layout.base / row.path
+    rows = [
+        next(r for r in run_stage(s, order).rows if r.status is Status.OK) for s in CLASS_STAGES
+    ]
+    for path in {order.layout.base / row.path for row in rows}:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert all(needs_work(stage, order, now=now_utc()) for stage in CLASS_STAGES)
     run_all(order)
     assert public_files(order.layout.base) == before
+
+
+def test_an_input_that_went_missing_blocks_its_clip_only(order: ClassOrder) -> None:
+    """A video deleted behind our back is no crash of the next stage: its clip is blocked."""
+    row = next(r for r in run_stage(Stage.VIDEOS, order).rows if r.status is Status.OK)
+    (order.layout.base / row.path).unlink()
+    for stage in (Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW):
+        report = run_stage(stage, order)
+        assert report.summary.ok == 3
+        blocked = next(r for r in report.rows if r.clip == row.clip)
+        assert (blocked.status, blocked.reason) == (Status.BLOCKED, Reason.UPSTREAM)
+        assert "gone" in blocked.reason_text
 
 
 def test_a_changed_recipe_makes_outputs_stale(
