@@ -31,6 +31,13 @@ def encode_bgr(pixels: Plane, *, quality: int) -> bytes:
 
 def encode_planes(luma: Plane, blue: Plane, red: Plane, *, quality: int) -> bytes:
     """Return full-range ITU-R 601 planes, colour at half size rounded up, as a JPEG."""
+    import numpy as np
     import simplejpeg
 
+    height, width = luma.shape
+    if height % 2 or width % 2:
+        # libjpeg-turbo reads luma up to an even side. Beyond the picture lies whatever libswscale
+        # left there, so the same frame would not always give the same bytes.
+        padded = np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")
+        luma = padded[:height, :width]
     return bytes(simplejpeg.encode_jpeg_yuv_planes(luma, blue, red, quality, fastdct=False))
