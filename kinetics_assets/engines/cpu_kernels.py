@@ -65,12 +65,21 @@ R = TypeVar("R")
 
 
 def _kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile `function` without the interpreter lock; keeps its type for the type checker.
+    """Compile `function`, free to reorder sums; keeps its type for the type checker.
 
     Of the fast-math flags, those that assume that no NaN or infinity occurs are left out.
     """
-    flags = {"nsz", "arcp", "contract", "afn", "reassoc"}
-    compiled = njit(cache=True, nogil=True, fastmath=flags, error_model="numpy")(function)
+    return _compiled(function, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+
+
+def _exact_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile `function` with the arithmetic in the order it is written."""
+    return _compiled(function, fastmath=False)
+
+
+def _compiled(function: Callable[P, R], *, fastmath: set[str] | bool) -> Callable[P, R]:
+    """Compile `function` to run without the interpreter lock."""
+    compiled = njit(cache=True, nogil=True, fastmath=fastmath, error_model="numpy")(function)
     return cast("Callable[P, R]", compiled)
 
 
@@ -110,7 +119,7 @@ def solve_level(image0: Plane, texture: Plane, flow: Plane, iterations: Cells) -
         flow[1, y] = state[1][start : start + width]
 
 
-@_kernel
+@_exact_kernel
 def iterations_until_test(error: Scalar, threshold: float) -> int:
     """Return how many iterations to run up to and with the next test.
 

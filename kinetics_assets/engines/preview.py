@@ -7,7 +7,6 @@ named, never chosen by "auto" and never a fallback.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -101,7 +100,6 @@ class FarnebackPreview(_OpenCvEngine):
         return np.asarray(flow, np.float32)
 
 
-@lru_cache(maxsize=1)
 def _opencv() -> ModuleType:
     """Return the module cv2.
 

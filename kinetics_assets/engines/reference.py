@@ -190,8 +190,8 @@ def _threshold(
     (ix, iy), (u1, u2) = gradient, flow
     rho = residual + (ix * u1 + iy * u2)
     bound = _LAMBDA_THETA * squared
-    divisor = np.where(squared > tvl1.FLT_EPSILON, squared, np.float32(np.inf))
-    step: Plane = np.negative(rho) / divisor  # 0 where the gradient vanishes
+    divisor: Plane = np.where(squared > tvl1.FLT_EPSILON, squared, np.float32(np.inf))
+    step: Plane = -rho / divisor  # 0 where the gradient vanishes
     step[rho > bound] = -_LAMBDA_THETA
     step[rho < -bound] = _LAMBDA_THETA
     return u1 + step * ix, u2 + step * iy

@@ -1,0 +1,63 @@
+"""Names of engines, and what "auto" chooses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kinetics_assets.core.errors import ToolMissing, UnknownEngine
+from kinetics_assets.engines import registry
+from kinetics_assets.engines.cpu import CpuEngine
+
+
+@pytest.mark.parametrize("name", registry.ENGINE_NAMES)
+def test_every_name_has_its_engine(name: str) -> None:
+    """The engine behind a name carries that name, and the name resolves to itself."""
+    assert registry.engine_by_name(name).name == name
+    assert registry.resolve_engine(name) == name
+
+
+def test_threads_reach_the_engine() -> None:
+    """The thread count is handed to the engine that uses threads."""
+    engine = registry.engine_by_name("cpu", threads=3)
+    assert isinstance(engine, CpuEngine)
+    assert engine.threads == 3
+
+
+@pytest.mark.parametrize("ask", [registry.engine_by_name, registry.resolve_engine])
+def test_unknown_names_are_refused(ask: object) -> None:
+    """A name that is none lists those that are."""
+    assert callable(ask)
+    with pytest.raises(UnknownEngine, match="preview-dis"):
+        ask("tvl2")
+
+
+def test_auto_is_not_an_engine() -> None:
+    """The word is resolved once and recorded; it never names an engine itself."""
+    with pytest.raises(UnknownEngine):
+        registry.engine_by_name("auto")
+
+
+def test_auto_takes_the_first_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probes are asked in order, and a preview is never chosen."""
+    assert registry.resolve_engine("auto") == "cpu"
+    probes = (("first", lambda: False), ("second", lambda: True), ("third", lambda: True))
+    monkeypatch.setattr(registry, "_PROBES", probes)
+    assert registry.resolve_engine("auto") == "second"
+    monkeypatch.setattr(registry, "_PROBES", probes[:1])
+    with pytest.raises(ToolMissing, match="pip install"):
+        registry.resolve_engine("auto")
+
+
+def test_asking_for_names_loads_nothing_heavy() -> None:
+    """The registry, and an engine made by it, import neither numba nor OpenCV nor dagster."""
+    code = (
+        "import sys; from kinetics_assets.engines import registry;"
+        "[registry.engine_by_name(name) for name in registry.ENGINE_NAMES];"
+        "heavy = {'numba', 'cv2', 'dagster', 'pyarrow', 'av'} & set(sys.modules);"
+        "sys.exit(str(sorted(heavy)) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
