@@ -8,6 +8,7 @@ of the operations' module is imported before the limits and the filter are in fo
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -40,7 +41,7 @@ def main() -> None:
     sys.path[:] = config["sys_path"]
     degraded = _confine(config)
     _send(answers, {"degraded": degraded})
-    _serve(requests, answers, config["module"])
+    _serve(requests, answers, config)
 
 
 def _die_with_parent() -> None:
@@ -80,23 +81,23 @@ def _limit(name: str, value: int) -> str:
     return ""
 
 
-def _serve(requests: BufferedReader, answers: int, module: str) -> None:
+def _serve(requests: BufferedReader, answers: int, config: Mapping[str, Any]) -> None:
     """Answer one line per request until there are no more."""
     operations: Mapping[str, Callable[..., dict[str, Any]]] | None = None
     for line in requests:
         try:
             if operations is None:
-                operations = importlib.import_module(module).OPERATIONS
+                operations = importlib.import_module(config["module"]).OPERATIONS
             request = json.loads(line)
             result = operations[request["operation"]](**request["arguments"])
             answer = {"result": result}
         except Exception as error:  # noqa: BLE001 - the parent turns each into its own kind
-            answer = _failure(error)
+            answer = _failure(error, config["file_bytes"])
         _send(answers, answer)
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    """Return the answer that describes `error`."""
+def _failure(error: Exception, file_bytes: int) -> dict[str, Any]:
+    """Return the answer that describes `error`; `file_bytes` is our own cap on a file."""
     from kinetics_assets.core.errors import ClipError
 
     if isinstance(error, ClipError):
@@ -106,6 +107,9 @@ def _failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, ImportError):
         return {"missing": error.name or "", "message": str(error)}
     if isinstance(error, OSError) and error.errno is not None:
+        ours = resource.getrlimit(resource.RLIMIT_FSIZE)[0] == file_bytes
+        if error.errno == errno.EFBIG and ours:
+            return {"file_too_large": True}
         text = error.strerror or str(error)
         return {"errno": error.errno, "message": text, "path": str(error.filename or "")}
     return {"bug": "".join(traceback.format_exception(error))[-_BUG_CHARACTERS:]}

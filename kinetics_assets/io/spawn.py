@@ -20,9 +20,7 @@ _threads: list[ThreadPoolExecutor] = []
 os.register_at_fork(after_in_child=_threads.clear)
 
 
-def spawn(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path
-) -> subprocess.Popen[bytes]:
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
     """Return a started child in its own session, with pipes on all three standard streams.
 
     Raises:

@@ -38,7 +38,7 @@ def audio_packets(
         import av
 
         try:
-            return _span(video, first, end)
+            return _span(video, video.audio, first=first, end=end)
         except av.error.FFmpegError as error:
             blame(error, path, saying="The sound cannot be read")
 
@@ -48,9 +48,14 @@ def can_copy(video: OpenVideo) -> bool:
     return video.audio is not None and video.audio.codec_context.name in FIT_FOR_MP4
 
 
-def _span(video: OpenVideo, first: Fraction, end: Fraction | None) -> list[Any]:
+def _span(
+    video: OpenVideo,
+    audio: Any,  # noqa: ANN401 - PyAV's stream
+    *,
+    first: Fraction,
+    end: Fraction | None,
+) -> list[Any]:
     """Return the packets of the span, their timestamps rebased."""
-    audio = video.audio
     tick = Fraction(audio.time_base)
     shift = round(first / tick)
     if end is not None and first > _SEEK_BACK_SECONDS:

@@ -143,7 +143,7 @@ def writing(target: Path) -> Iterator[Any]:
 def _blame(error: Exception, target: Path) -> NoReturn:
     """Raise what libav's `error` on writing `target` stands for."""
     if isinstance(error, MemoryError):
-        raise MemoryError from error
+        raise MemoryError from error  # noqa: TRY004 - not about types
     if isinstance(error, OSError) and (
         environment_fault(error, doing="writing") or isinstance(error, FileNotFoundError)
     ):

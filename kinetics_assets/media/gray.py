@@ -13,6 +13,7 @@ import numpy as np
 from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
+from kinetics_assets.media.naming import naming
 from kinetics_assets.media.picture import bgr_maker, size_of, turned
 from kinetics_assets.media.probe import open_video
 from kinetics_assets.media.rawframes import picture_size
@@ -35,7 +36,7 @@ def gray(source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps) -> Fram
         ClipError: The video is at fault.
         OSError: A file cannot be read or written.
     """
-    with open_video(source, caps) as video, target.open("wb") as file:
+    with naming(target), open_video(source, caps) as video, target.open("wb") as file:
         pictures = frames(video)
         first = next(pictures)
         way = orientation(first)

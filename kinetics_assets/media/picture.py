@@ -69,15 +69,13 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
         interpolation: Name of a libswscale method.
         full_range: Convert to full range; else the source's range is kept.
     """
-    from av.video.reformatter import ColorRange, VideoReformatter
+    from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
     scaler = VideoReformatter()
 
     def make(frame: Any, size: Size) -> Any:  # noqa: ANN401 - PyAV's frames
         tags = colour_of(frame)
         wanted = ColorRange.JPEG if full_range else ColorRange(tags.range)
-        # an RGB frame has no matrix to keep
-        matrix = {"dst_colorspace": "ITU601"} if frame.format.is_rgb else {}
         return scaler.reformat(
             frame,
             size.width_px,
@@ -87,7 +85,8 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
             src_color_range=None if frame.format.is_rgb else ColorRange(tags.range),
             dst_color_range=wanted,
             threads=1,
-            **matrix,
+            # an RGB frame has no matrix to keep
+            dst_colorspace=Colorspace.ITU601 if frame.format.is_rgb else None,
         )
 
     return make

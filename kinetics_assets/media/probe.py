@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kinetics_assets.core.errors import NoVideoStream, OverLimit, Undecodable, environment_fault
+from kinetics_assets.core.errors import (
+    NoVideoStream,
+    OverLimit,
+    Truncated,
+    Undecodable,
+    environment_fault,
+)
 from kinetics_assets.core.geometry import SQUARE
 from kinetics_assets.media.sniff import Container, sniff
 
@@ -78,7 +84,9 @@ class OpenVideo:
         if self.stream.duration:
             return float(self.stream.duration * self.time_base)
         if self.input.duration and self.audio is None:
-            return float(self.input.duration) / _MICROSECONDS
+            # such containers count from zero, also where the first frame comes later
+            begin = max(0.0, float((self.stream.start_time or 0) * self.time_base))
+            return self.input.duration / _MICROSECONDS - begin
         return 0.0
 
 
@@ -108,6 +116,8 @@ def open_video(path: Path, caps: Caps, *, fast: bool = False) -> Iterator[OpenVi
             metadata_errors="replace",
             container_options={"protocol_whitelist": "file"},
         )
+    except av.error.EOFError as error:
+        raise Truncated("The file ends with its header.") from error
     except av.error.FFmpegError as error:
         blame(error, path, saying="The header cannot be read")
     with source:
@@ -133,9 +143,9 @@ def check_size(width_px: int, height_px: int, caps: Caps) -> None:
 
 
 def blame(error: Exception, path: Path, *, saying: str) -> NoReturn:
-    """Raise what libav's `error` on reading `path` stands for: the machine's fault or the clip's."""
+    """Raise what libav's `error` on reading `path` stands for, the machine's or the clip's."""
     if isinstance(error, MemoryError):
-        raise MemoryError from error
+        raise MemoryError from error  # noqa: TRY004 - not about types
     if isinstance(error, OSError):
         if isinstance(error, FileNotFoundError) or environment_fault(error, doing=saying):
             raise OSError(error.errno, error.strerror, str(path)) from error

@@ -16,6 +16,7 @@ from kinetics_assets.media.colour import colour_of
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.media.jpeg import encode_bgr, encode_planes
+from kinetics_assets.media.naming import naming
 from kinetics_assets.media.picture import bgr_maker, plane_pixels, size_of, turned, yuv_maker
 from kinetics_assets.media.probe import check_size, open_video
 
@@ -70,9 +71,7 @@ def picture_size(
     return size
 
 
-def _encoder(
-    way: Orientation, size: Size, *, stored: Size, quality: int
-) -> Callable[[Any], bytes]:
+def _encoder(way: Orientation, size: Size, *, stored: Size, quality: int) -> Callable[[Any], bytes]:
     """Return a function from a frame to the JPEG of its upright picture."""
     target = way.undo(size)
     grows = target.width_px > stored.width_px or target.height_px > stored.height_px
@@ -99,7 +98,8 @@ def _write(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
         view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        with naming(path):
+            while view:
+                view = view[os.write(descriptor, view) :]
     finally:
         os.close(descriptor)

@@ -29,7 +29,7 @@ from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.encode import EncoderSettings, VideoWriter, writing
 from kinetics_assets.media.picture import size_of, turned_yuv, yuv_maker
 from kinetics_assets.media.probe import check_size, open_video
-from kinetics_assets.media.verify import Tally, verify
+from kinetics_assets.media.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -108,7 +108,7 @@ def _container_name(head: bytes) -> str:
         return "flv"
     if head.startswith(b"\x00\x00\x01\xba"):
         return "mpeg"
-    if len(head) > 2 * _TS_PACKET_BYTES and {head[i * _TS_PACKET_BYTES] for i in range(3)} == {0x47}:
+    if head[: 3 * _TS_PACKET_BYTES : _TS_PACKET_BYTES] == b"GGG":  # sync bytes
         return "mpegts"
     raise NotMedia(f"Not a video file, but {_other_kind(head)}.")
 

@@ -58,9 +58,7 @@ def trim(
     if written is None:
         written = _cut(source, target, first=first, end=end, recipe=recipe, caps=caps, seek=False)
     if written is None:
-        raise OutOfRange(
-            f"The clip begins at {start_seconds:g} s, the video is over before that."
-        )
+        raise OutOfRange(f"The clip begins at {start_seconds:g} s, the video is over before that.")
     return checked(target, caps, frames_written=written)
 
 

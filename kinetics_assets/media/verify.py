@@ -74,7 +74,8 @@ class Tally:
         video, span = self._video, self._span_seconds()
         if span < _SHARE_THAT_IS_ENOUGH * video.promised_seconds - _GRACE_SECONDS:
             raise Truncated(
-                f"{span:.2f} seconds are there, the header promises {video.promised_seconds:.2f}."
+                f"{float(span):.2f} seconds are there, "
+                f"the header promises {video.promised_seconds:.2f}."
             )
         rate = video.frame_rate or (Fraction(self._count) / span if span else None)
         return MediaFacts(

@@ -1,0 +1,1 @@
+"""What tests are fed with, made when needed and never committed."""
