@@ -45,11 +45,15 @@ def test_a_clip_keeps_its_container(layout: Layout) -> None:
 
 def test_another_size_is_another_folder() -> None:
     """Clips of two sizes or two key-frame distances never share a folder."""
+    recipes = [
+        ResizeRecipe(),
+        ResizeRecipe(short_side_px=320),
+        ResizeRecipe(gop=250),
+        ResizeRecipe(short_side_px=320, gop=250),
+    ]
     folders = {
-        Layout.of(
-            Settings(root=Path("/data"), dataset="demo", resized=ResizeRecipe(**change))
-        ).resized(Split.TRAIN)
-        for change in ({}, {"short_side_px": 320}, {"gop": 250}, {"gop": 250, "short_side_px": 320})
+        Layout.of(Settings(Path("/data"), "demo", resized=recipe)).resized(Split.TRAIN)
+        for recipe in recipes
     }
     assert len(folders) == 4
 

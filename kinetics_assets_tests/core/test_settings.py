@@ -108,7 +108,7 @@ def test_a_value_out_of_range_is_named(table: str, field: str, bad: Any) -> None
 @pytest.mark.parametrize("size", ["original", "256", "340x256"])
 def test_frame_sizes_have_three_forms(size: str) -> None:
     """A short side, a fixed size, or none."""
-    assert validate(_with("rawframes", size=size))
+    assert validate(_with("rawframes", size=size)).rawframes.size == size
 
 
 def test_a_shuffle_needs_a_seed() -> None:
