@@ -35,6 +35,15 @@ class Egress:
     loopback_hosts: tuple[str, ...] = ()
     """``host:port`` on this machine, by http or https."""
 
+    def allows(self, host: str) -> bool:
+        """Return whether the public `host` is in the allow-list."""
+        if host == "localhost" or host.endswith(".localhost"):
+            return False
+        return any(
+            entry in {ANY_HOST, host} or (entry.startswith(".") and host.endswith(entry))
+            for entry in self.hosts
+        )
+
     def check(self, url: str) -> SplitResult:
         """Return the parts of `url` if it may be asked for.
 
@@ -48,7 +57,7 @@ class Egress:
             raise AddressRefused(f"{redact_url(url)} is no address.") from None
         if parts.scheme in _PORTS and _host_port(host, port) in self.loopback_hosts:
             return parts
-        if parts.scheme != "https" or port != _PORTS["https"] or not self._allows(host):
+        if parts.scheme != "https" or port != _PORTS["https"] or not self.allows(host):
             raise AddressRefused(
                 f"{redact_url(url)} may not be asked: only https to {self._shown()} is allowed.",
                 remedy="An address on this machine must be in sources.loopback_hosts.",
@@ -89,15 +98,6 @@ class Egress:
             f"{host}:{port} does not answer ({failure}).",
             remedy="Check the network connection, or whether the server is running.",
         ) from failure
-
-    def _allows(self, host: str) -> bool:
-        """Return whether the public `host` is in the allow-list."""
-        if host == "localhost" or host.endswith(".localhost"):
-            return False
-        return any(
-            entry in {ANY_HOST, host} or (entry.startswith(".") and host.endswith(entry))
-            for entry in self.hosts
-        )
 
     def _shown(self) -> str:
         """Return the allow-list for a message."""

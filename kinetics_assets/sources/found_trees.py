@@ -38,8 +38,8 @@ def find_frames(
 ) -> FoundFrames | None:
     """Return the pictures of a clip in the first of `folders` that has any, None if none has.
 
-    Pictures are told by name only: ``img_%05d.jpg``, ``flow_x_%05d.jpg`` and ``flow_y_%05d.jpg``, or
-    ``x_%05d.jpg`` and ``y_%05d.jpg``. They are whole when their numbers begin with 0 or 1 and have
+    Pictures are told by name only: ``img_%05d.jpg``, ``flow_x_%05d.jpg`` and ``flow_y_%05d.jpg``,
+    or ``x_%05d.jpg`` and ``y_%05d.jpg``. They are whole when their numbers begin with 0 or 1 and have
     no gap; flow also needs as many x as y. Whether they decode is for the caller to check.
 
     Args:
@@ -63,9 +63,7 @@ def find_frames(
     return None
 
 
-def _places(
-    folders: Iterable[Path], split: Split, *, label: str, clip: ClipId
-) -> Iterator[Path]:
+def _places(folders: Iterable[Path], split: Split, *, label: str, clip: ClipId) -> Iterator[Path]:
     """Yield the folders where the pictures may be, in order."""
     underscored = folder_name(label)
     spaced = underscored.replace("_", " ")

@@ -187,7 +187,8 @@ def _demand(lists: dict[Split, AnnotationList], splits: tuple[Split, ...], *, ad
 
 def _only_host_of(url: str, settings: Settings) -> Egress:
     """Return the rules for an address of the settings: its own host and nothing else."""
-    return Egress((urlsplit(url).hostname or "",), settings.sources.loopback_hosts)
+    parts, local = urlsplit(url), settings.sources.loopback_hosts
+    return Egress(() if parts.netloc in local else (parts.hostname or "",), local)
 
 
 def _split_of(name: str) -> Split | None:

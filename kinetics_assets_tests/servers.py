@@ -1,0 +1,249 @@
+"""A real HTTP server on loopback with one misbehaviour per path, and a log of what it was asked.
+
+Faults are named by the first part of the path: ``/status-404/x.mp4``, ``/short-length/x.mp4``. Any
+other path is served from `FaultServer.files`, 404 if it is not there.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+PAGE = b"<!DOCTYPE html><html><head><title>Sorry</title></head><body>Not here.</body></html>"
+BODY = bytes(range(256)) * 40
+"""10,240 bytes that a fault path announces; that they arrive is another matter."""
+_TYPES = {".mp4": "video/mp4", ".csv": "text/csv", ".gz": "application/gzip", ".webm": "video/webm"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that arrived."""
+
+    method: str
+    path: str
+    headers: Message
+
+
+@dataclass
+class FaultServer:
+    """Context manager; the server runs in threads of this process while it is entered."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Path -> body."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path -> Location."""
+    requests: list[Asked] = field(default_factory=list)
+    """In the order of arrival."""
+
+    def __enter__(self) -> Self:
+        """Start listening on a free port."""
+        owner = self
+
+        class Handler(_Handler):
+            server_of_tests = owner
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, and end the answers that never end."""
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def host(self) -> str:
+        """``127.0.0.1:<port>``."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when the server is about to stop."""
+        return self._stopping
+
+    def url(self, path: str) -> str:
+        """Return the address of `path`."""
+        return f"http://{self.host}{path}"
+
+    def asked(self, path: str) -> list[str]:
+        """Return the methods of the requests for `path`."""
+        return [request.method for request in self.requests if request.path == path]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_of_tests: Any
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Print nothing."""
+
+    def _answer(self) -> None:
+        server = self.server_of_tests
+        server.requests.append(Asked(self.command, self.path, self.headers))
+        self.close_connection = True
+        fault = self.path.split("/")[1].split("?")[0]
+        path = self.path.split("?")[0]
+        if path in server.redirects:
+            self._start(302, {"Location": server.redirects[path], "Content-Length": "0"})
+        elif fault.startswith("status-"):
+            self._status(int(fault.removeprefix("status-")))
+        elif fault in _FAULTS:
+            _FAULTS[fault](self)
+        elif path in server.files:
+            suffix = path[path.rfind(".") :]
+            body = server.files[path]
+            headers = {"Content-Type": _TYPES.get(suffix, "application/octet-stream")}
+            self._start(200, headers | {"Content-Length": str(len(body)), "ETag": '"e1"'})
+            self._send(body)
+        else:
+            self._status(404)
+
+    def _status(self, status: int) -> None:
+        headers = {"Content-Length": str(len(PAGE)), "Content-Type": "text/html"}
+        self._start(status, headers | ({"Retry-After": "120"} if status == 429 else {}))
+        self._send(PAGE)
+
+    def _start(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+
+    def _send(self, body: bytes) -> None:
+        if self.command == "GET":
+            self.wfile.write(body)
+            self.wfile.flush()
+
+    def _video(self, **headers: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._start(200, {"Content-Type": "video/mp4"} | named)
+
+    def short_length(self) -> None:
+        """Announce a length and send half of it."""
+        self._video(Content_Length=str(len(BODY)))
+        self._send(BODY[: len(BODY) // 2])
+
+    def short_chunked(self) -> None:
+        """Stop within a chunked body."""
+        self._video(Transfer_Encoding="chunked")
+        self._send(f"{len(BODY):x}\r\n".encode() + BODY[:1000])
+
+    def short_close(self) -> None:
+        """Send half a body without a length, so that nobody can tell."""
+        self._video()
+        self._send(BODY[: len(BODY) // 2])
+
+    def empty(self) -> None:
+        """Send a body of no bytes."""
+        self._video(Content_Length="0")
+
+    def page(self) -> None:
+        """Send a web page as one."""
+        self._start(200, {"Content-Type": "text/html", "Content-Length": str(len(PAGE))})
+        self._send(PAGE)
+
+    def page_as_video(self) -> None:
+        """Send a web page as a video."""
+        self._video(Content_Length=str(len(PAGE)))
+        self._send(PAGE)
+
+    def page_with_video(self) -> None:
+        """Send a web page that shows some other video."""
+        body = b'<html><body><video src="/files/other.mp4"></video></body></html>'
+        self._start(200, {"Content-Type": "text/html", "Content-Length": str(len(body))})
+        self._send(body)
+
+    def playlist(self) -> None:
+        """Send an HLS playlist whose pieces are on another host."""
+        body = (
+            b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://192.0.2.1/a.ts\n#EXT-X-ENDLIST\n"
+        )
+        self._start(
+            200, {"Content-Type": "application/vnd.apple.mpegurl", "Content-Length": str(len(body))}
+        )
+        self._send(body)
+
+    def reset(self) -> None:
+        """Break the connection within the body."""
+        self._video(Content_Length=str(len(BODY)))
+        self._send(BODY[:1000])
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def silent(self) -> None:
+        """Begin a body and say no more."""
+        self._video(Content_Length=str(len(BODY)))
+        self._send(BODY[:10])
+        self.server_of_tests.stopping.wait(30)
+
+    def drip(self) -> None:
+        """Send a byte every 20 ms."""
+        self._video(Content_Length=str(len(BODY)))
+        for number in range(len(BODY)):
+            if self.server_of_tests.stopping.is_set():
+                return
+            self._send(BODY[number : number + 1])
+            time.sleep(0.02)
+
+    def endless(self) -> None:
+        """Send bytes without a length until nobody listens."""
+        self._video()
+        while not self.server_of_tests.stopping.is_set():
+            self._send(BODY)
+
+    def handle(self) -> None:
+        """Answer; a client that hangs up is no error of the test."""
+        try:
+            super().handle()
+        except (ConnectionError, ValueError, OSError):
+            self.close_connection = True
+
+    def finish(self) -> None:
+        """Close; the connection may be gone already."""
+        try:
+            super().finish()
+        except (ConnectionError, ValueError, OSError):
+            self.close_connection = True
+
+
+_FAULTS: dict[str, Callable[[_Handler], None]] = {
+    "short-length": _Handler.short_length,
+    "short-chunked": _Handler.short_chunked,
+    "short-close": _Handler.short_close,
+    "empty": _Handler.empty,
+    "page": _Handler.page,
+    "page-as-video": _Handler.page_as_video,
+    "page-with-video": _Handler.page_with_video,
+    "playlist": _Handler.playlist,
+    "reset": _Handler.reset,
+    "silent": _Handler.silent,
+    "drip": _Handler.drip,
+    "endless": _Handler.endless,
+}
