@@ -1,0 +1,93 @@
+"""What the four stages that run class by class have in common as assets."""
+
+# no `from __future__ import annotations`: Dagster compares the type of `context` itself
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+from pydantic import Field
+
+from kinetics_assets.assets.beta import accepted_betas
+from kinetics_assets.assets.checks import complete_result, complete_spec
+from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
+from kinetics_assets.assets.metadata import incomplete, stage_metadata
+from kinetics_assets.assets.partitions import asset_key, class_partitions, label_of
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.stages.digests import recipe_digest
+
+
+class StageConfig(dg.Config):
+    """Options of one run; nothing here changes what is made, only whether it is tried."""
+
+    retry_now: bool = Field(
+        default=False,
+        description=(
+            "Also try clips that failed for good or whose pause is not over. Without it a rerun"
+            " makes no request for them."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClassStage:
+    """What sets one class stage apart from the others in the graph."""
+
+    stage: Stage
+    upstream: Stage | str
+    """Stage of the same split that it reads."""
+    kinds: frozenset[str]
+    """Badges in the lineage view."""
+    description: str
+    pool: str | None = None
+    """Named pool whose slots limit how many steps run at a time."""
+    recipe: tuple[str, ...] = ()
+    """What decides its bytes beside the recipe of the settings."""
+
+
+def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.AssetsDefinition:
+    """Return the asset of one stage of one split, partitioned by class."""
+    stage = what.stage
+    key = asset_key(settings.dataset, split, stage)
+    partitions = class_partitions(settings.dataset, split)
+
+    def run_class(
+        context: dg.AssetExecutionContext, config: StageConfig
+    ) -> dg.MaterializeResult:
+        from kinetics_assets.stages.order import ClassOrder
+        from kinetics_assets.stages.run import run_stage
+
+        order = ClassOrder(settings, split, label_of(context.partition_key))
+        with as_failures():
+            report = run_stage(stage, order, retry_now=config.retry_now)
+            check = complete_result(report)
+        if not report.is_complete_enough:
+            raise incomplete(report)
+        return dg.MaterializeResult(
+            metadata=stage_metadata(report),
+            data_version=dg.DataVersion(report.data_version),
+            check_results=[check],
+        )
+
+    with accepted_betas():
+        return dg.asset(
+            key=key,
+            deps=[asset_key(settings.dataset, split, what.upstream)],
+            partitions_def=partitions,
+            description=what.description,
+            group_name=settings.dataset,
+            kinds=set(what.kinds),
+            code_version=recipe_digest(stage, settings, *what.recipe),
+            backfill_policy=dg.BackfillPolicy.multi_run(1),
+            retry_policy=CRASH_RETRIES,
+            check_specs=[complete_spec(key, stage, partitions)],
+            pool=what.pool,
+        )(run_class)
+
+
+def class_stage_assets(
+    settings: Settings, splits: Iterable[Split], what: ClassStage
+) -> list[dg.AssetsDefinition]:
+    """Return the assets of one stage, one per split."""
+    return [class_stage_asset(settings, split, what) for split in splits]

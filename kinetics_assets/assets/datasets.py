@@ -1,0 +1,36 @@
+"""All assets, checks, jobs and sensors of one dataset."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from kinetics_assets.assets.annotations import annotations_asset, class_rows_asset
+from kinetics_assets.assets.checks import lists_agree_check
+from kinetics_assets.assets.filelists import filelists_asset
+from kinetics_assets.assets.flow import flow_assets
+from kinetics_assets.assets.jobs import dataset_jobs
+from kinetics_assets.assets.rawframes import rawframes_assets
+from kinetics_assets.assets.resized import resized_assets
+from kinetics_assets.assets.sensors import filelists_sensor
+from kinetics_assets.assets.videos import videos_assets
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.settings import Settings
+
+
+def dataset_definitions(settings: Settings) -> dg.Definitions:
+    """Return the definitions of one dataset, in flow order."""
+    splits = tuple(Split)
+    return dg.Definitions(
+        assets=[
+            annotations_asset(settings),
+            *(class_rows_asset(settings, split) for split in splits),
+            *videos_assets(settings, splits),
+            *resized_assets(settings, splits),
+            *rawframes_assets(settings, splits),
+            *flow_assets(settings, splits),
+            *(filelists_asset(settings, split) for split in splits),
+        ],
+        asset_checks=[lists_agree_check(settings, split) for split in splits],
+        jobs=dataset_jobs(settings.dataset),
+        sensors=[filelists_sensor(settings)],
+    )

@@ -1,0 +1,69 @@
+"""Jobs of a dataset: the lists, the class stages, the file lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from kinetics_assets.assets.partitions import annotations_key, asset_key
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.stages import CLASS_STAGES, Stage
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+LABELLED = (Split.TRAIN, Split.VAL)
+"""Splits whose partitions are the classes and nothing else."""
+
+
+def annotations_job_name(dataset: str) -> str:
+    """Return the name of the job that gets the lists."""
+    return f"{dataset}_annotations"
+
+
+def prepare_job_name(dataset: str, split: Split) -> str:
+    """Return the name of the job that runs the class stages of a split.
+
+    Test has one of its own: its partitions are other ones, and a job has only one set of them.
+    """
+    return f"{dataset}_prepare" if split in LABELLED else f"{dataset}_prepare_{split}"
+
+
+def filelists_job_name(dataset: str) -> str:
+    """Return the name of the job that writes the file lists."""
+    return f"{dataset}_filelists"
+
+
+def dataset_jobs(dataset: str) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs of a dataset."""
+    return [
+        dg.define_asset_job(
+            annotations_job_name(dataset),
+            selection=[annotations_key(dataset)],
+            description=(
+                f"Fetches the lists of {dataset} and tells for each class whether its rows changed."
+            ),
+        ),
+        _prepare_job(dataset, LABELLED),
+        _prepare_job(dataset, (Split.TEST,)),
+        dg.define_asset_job(
+            filelists_job_name(dataset),
+            selection=[asset_key(dataset, split, Stage.FILELISTS) for split in Split],
+            description=f"Writes the file lists of all splits of {dataset} from the manifests.",
+        ),
+    ]
+
+
+def _prepare_job(dataset: str, splits: tuple[Split, ...]) -> UnresolvedAssetJobDefinition:
+    """Return the job of all class stages of `splits`, one class per run."""
+    return dg.define_asset_job(
+        prepare_job_name(dataset, splits[0]),
+        selection=[asset_key(dataset, split, stage) for split in splits for stage in CLASS_STAGES],
+        description=(
+            f"Videos, resized videos, frames and flow of one class of {dataset},"
+            f" {' and '.join(splits)}. Launch it for many classes as a backfill."
+        ),
+    )

@@ -1,0 +1,111 @@
+"""The sensor that keeps the file lists of a dataset in step with its manifests."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from kinetics_assets.assets.jobs import filelists_job_name, prepare_job_name
+from kinetics_assets.assets.metadata import MANIFESTS_DIGEST
+from kinetics_assets.assets.partitions import asset_key
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.manifests_digest import manifests_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_INTERVAL_SECONDS = 60
+
+
+def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Return the sensor that asks for the file lists of each split whose manifests changed."""
+
+    @dg.sensor(
+        name=f"{settings.dataset}_filelists_fresh",
+        job_name=filelists_job_name(settings.dataset),
+        minimum_interval_seconds=_INTERVAL_SECONDS,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING
+            if settings.filelists.sensor
+            else dg.DefaultSensorStatus.STOPPED
+        ),
+        description=(
+            f"Writes the file lists of a split of {settings.dataset} anew when its manifests"
+            " changed and no run works on the split. Switch it off for good with"
+            " `sensor = false` below [filelists] in kinetics.toml."
+        ),
+    )
+    def fresh(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        asked = json.loads(context.cursor or "{}")
+        requests, waits = [], []
+        for split in Split:
+            digest = manifests_digest(Layout.of(settings), split)
+            reason = _why_not(context.instance, settings, split, digest=digest, asked=asked)
+            if reason:
+                waits.append(f"{split}: {reason}")
+                continue
+            asked[split.value] = digest
+            requests.append(
+                dg.RunRequest(
+                    run_key=f"{split}-{digest}",
+                    asset_selection=[asset_key(settings.dataset, split, Stage.FILELISTS)],
+                )
+            )
+        if not requests:
+            return dg.SkipReason("; ".join(waits) + ".")
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked))
+
+    return fresh
+
+
+def _why_not(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    split: Split,
+    *,
+    digest: str,
+    asked: Mapping[str, str],
+) -> str:
+    """Return why no lists are asked for, empty when they shall be."""
+    if not digest:
+        return "nothing was prepared yet"
+    if asked.get(split.value) == digest:
+        return "no manifest changed since the last request"
+    if _listed_digest(instance, settings, split) == digest:
+        return "the lists are up to date"
+    busy = _run_under_way(instance, settings, split)
+    return f"waiting for run {busy[:8]} to end" if busy else ""
+
+
+def _listed_digest(instance: dg.DagsterInstance, settings: Settings, split: Split) -> str | None:
+    """Return the state of the manifests that the split's lists were written from."""
+    key = asset_key(settings.dataset, split, Stage.FILELISTS)
+    event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None:
+        return None
+    value = event.asset_materialization.metadata.get(MANIFESTS_DIGEST)
+    return str(value.value) if value is not None else None
+
+
+def _run_under_way(instance: dg.DagsterInstance, settings: Settings, split: Split) -> str | None:
+    """Return the id of a run that works, or will work, on the split."""
+    whole = {prepare_job_name(settings.dataset, split), filelists_job_name(settings.dataset)}
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+        chosen = run.asset_selection or ()
+        if any(list(key.path[:2]) == [settings.dataset, split.value] for key in chosen):
+            return run.run_id
+        if not chosen and run.job_name in whole:
+            return run.run_id
+    return None
