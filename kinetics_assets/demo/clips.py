@@ -33,6 +33,8 @@ GENERATOR_VERSION = 1
 """Raised whenever the plan or the bytes of a video change."""
 CLIPS_PER_CLASS = {Split.TRAIN: 5, Split.VAL: 5, Split.TEST: 1}
 """Good clips of each class; the bad ones come on top."""
+LIST_NAMES = {Split.TRAIN: "train", Split.VAL: "validate", Split.TEST: "test"}
+"""Names of the lists in the tarball, without their ending, and in the split column."""
 MAX_SPEED_PX = 3.0
 """Largest displacement between two frames of any source."""
 
@@ -182,9 +184,8 @@ def frame(source: DemoSource, number: int) -> NDArray[np.uint8]:
 
 def annotation_lists(rows: tuple[DemoClip, ...]) -> dict[str, bytes]:
     """Return the files of the demo's tarball by name, as the official ones are written."""
-    names = {Split.TRAIN: "train", Split.VAL: "validate", Split.TEST: "test"}
     lists = {}
-    for split, name in names.items():
+    for split, name in LIST_NAMES.items():
         lines = ["label,youtube_id,time_start,time_end,split"]
         lines += [
             f"{row.clip.label},{row.clip.id.youtube_id},{row.clip.id.start_seconds},"

@@ -19,7 +19,6 @@ from kinetics_assets.demo import clips
 from kinetics_assets.io import atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -49,39 +48,74 @@ def cache_folder(root: Path) -> Path:
     return root / CACHE_FOLDER
 
 
-def generate(
-    root: Path,
-    *,
-    classes: tuple[str, ...] | None = None,
-    on_video: Callable[[int, int], None] | None = None,
-) -> Path:
+@dataclass(frozen=True, slots=True)
+class MissingVideo:
+    """A video that the mirror's folder lacks."""
+
+    source: DemoSource
+    path: Path
+
+    def make(self) -> None:
+        """Generate it; it appears complete or not at all.
+
+        Raises:
+            EnvironmentFault: The disk is full or not writable.
+        """
+        with atomic.os_faults(f"generating {self.path}"):
+            temp = atomic.temp_path(self.path, stage="demo")
+            try:
+                clips.encode(self.source, temp)
+                atomic.publish_file(temp, self.path)
+            finally:
+                temp.unlink(missing_ok=True)
+
+
+def generate(root: Path, *, classes: tuple[str, ...]) -> Path:
     """Return the mirror's folder under `root`, with every file of `classes` in it.
 
-    Files that are there are kept; a folder of another generator version is emptied first. Each
-    file appears complete or not at all, so that an interrupted call can simply be repeated.
+    Files that are there are kept, so that an interrupted call can simply be repeated.
 
-    Args:
-        root: Folder of all datasets.
-        classes: Class names that the lists have; None means all.
-        on_video: Called with (videos done, videos in all).
+    Raises:
+        EnvironmentFault: The disk is full or not writable.
+    """
+    folder = prepare_folder(root, classes=classes)
+    for video in missing_videos(folder, classes=classes):
+        video.make()
+    return folder
+
+
+def prepare_folder(root: Path, *, classes: tuple[str, ...]) -> Path:
+    """Return the mirror's folder under `root`, with the lists of `classes` in it.
+
+    A folder that another version of the generator filled is emptied first.
 
     Raises:
         EnvironmentFault: The disk is full or not writable.
     """
     folder = cache_folder(root)
-    rows = clips.plan(classes or clips.chosen_classes())
-    with atomic.os_faults(f"generating the demo's videos in {folder}"):
-        _start_afresh_if_foreign(folder)
+    with atomic.os_faults(f"preparing {folder}"):
+        stamp = folder / _STAMP
+        version = f"{clips.GENERATOR_VERSION}\n".encode()
+        if _read(stamp) != version:
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
+            atomic.write_file(stamp, version)
         atomic.sweep_temps(folder)
-        served = [source for source in clips.sources_of(rows) if _has_video(source)]
-        for number, source in enumerate(served):
-            if on_video:
-                on_video(number, len(served))
-            _generate_video(source, video_path(folder, source.youtube_id))
-        _write_if_different(folder / TARBALL, clips.tarball(rows))
-    if on_video:
-        on_video(len(served), len(served))
+        tarball = clips.tarball(clips.plan(classes))
+        if _read(folder / TARBALL) != tarball:
+            atomic.write_file(folder / TARBALL, tarball)
     return folder
+
+
+def missing_videos(folder: Path, *, classes: tuple[str, ...]) -> list[MissingVideo]:
+    """Return the videos of `classes` that the mirror's folder lacks."""
+    wanted = [
+        MissingVideo(source, video_path(folder, source.youtube_id))
+        for source in clips.sources_of(clips.plan(classes))
+        if source.fault in {None, clips.Fault.TRUNCATED}
+    ]
+    return [video for video in wanted if not video.path.exists()]
 
 
 def video_path(folder: Path, youtube_id: str) -> Path:
@@ -228,37 +262,3 @@ def _byte_range(header: str, size_bytes: int) -> tuple[int, int] | None:
         return None
     stop = min(int(last) + 1, size_bytes) if last.isdecimal() else size_bytes
     return (int(first), stop) if stop > int(first) else None
-
-
-def _has_video(source: DemoSource) -> bool:
-    """Return whether the mirror has a file for `source`."""
-    return source.fault in {None, clips.Fault.TRUNCATED}
-
-
-def _start_afresh_if_foreign(folder: Path) -> None:
-    """Empty the folder unless this version of the generator filled it."""
-    stamp = folder / _STAMP
-    version = f"{clips.GENERATOR_VERSION}\n".encode()
-    if _read(stamp) != version:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        atomic.write_file(stamp, version)
-
-
-def _generate_video(source: DemoSource, final: Path) -> None:
-    """Make the video of `source`, unless it is there."""
-    if final.exists():
-        return
-    temp = atomic.temp_path(final, stage="demo")
-    try:
-        clips.encode(source, temp)
-        atomic.publish_file(temp, final)
-    finally:
-        temp.unlink(missing_ok=True)
-
-
-def _write_if_different(final: Path, data: bytes) -> None:
-    """Make `final` hold `data`; an equal file is not touched."""
-    if _read(final) != data:
-        atomic.write_file(final, data)

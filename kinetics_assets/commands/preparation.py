@@ -1,0 +1,226 @@
+"""From settings to a finished dataset: lists, one run per class, file lists; shown as it goes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from kinetics_assets.commands.progress import StageProgress
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.errors import AnnotationError, DiskFull, RootError
+from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.annotation_store import class_versions, splits_present
+from kinetics_assets.io.atomic import write_file
+from kinetics_assets.stages.plan_runs import ClassPlan, plan_class, with_inputs
+from kinetics_assets.stages.status import DatasetStatus, read_status
+from kinetics_assets.verify import verify_dataset
+from kinetics_assets.verify.findings import Problem
+
+LISTED_STAGES = frozenset({Stage.VIDEOS, Stage.RAWFRAMES, Stage.FLOW})
+"""Stages that the file lists of a split name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a verb was asked to make."""
+
+    settings: Settings
+    splits: tuple[Split, ...]
+    stages: tuple[Stage, ...]
+    labels: tuple[str, ...] | None = None
+    """None means every class that has annotation rows."""
+    retry_now: bool = False
+    new_annotations: bool = False
+    """Get the lists anew although there are some."""
+    jobs: int = 2
+    """Class runs at a time."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it."""
+
+    status: DatasetStatus
+    class_runs: int = 0
+    """Class runs that were launched."""
+    other_runs: int = 0
+    """Runs for annotations and file lists."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """(what, why) of runs that failed."""
+    held_back: list[ClassPlan] = field(default_factory=list)
+    """Classes with stages that are too incomplete and have nothing to try now."""
+    lists_skipped: str = ""
+    """Why no file lists were asked for, empty when they were."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was asked for is there, permanent losses aside."""
+        return not self.failed and not self.held_back
+
+
+def prepare(wanted: Wanted, console: Console) -> Outcome:
+    """Make what is `wanted` and return what came of it; a rerun does only what is needed.
+
+    Raises:
+        InputError: The lists cannot be used, or lack a split that was asked for.
+        EnvironmentFault: The root cannot be written, or the disk is full.
+    """
+    preflight(wanted.settings)
+    session = _Session(wanted, console)
+    session.annotations()
+    session.classes()
+    session.lists()
+    return session.outcome()
+
+
+def preflight(settings: Settings) -> None:
+    """Make the root and try to write to it, before anything is started.
+
+    Raises:
+        RootError: It cannot be made.
+        PermissionDenied: It cannot be written.
+        DiskFull: There is less free space than the settings want.
+    """
+    root = settings.root
+    probe = root / ".kinetics-write-test"
+    try:
+        write_file(probe, b"")
+    except OSError as error:
+        raise RootError(
+            f"{root} cannot be made: {error.strerror}.",
+            remedy="Point --root or KINETICS_ROOT at a folder that can.",
+        ) from error
+    probe.unlink()
+    free, least = shutil.disk_usage(root).free, settings.limits.min_free_bytes
+    if free < least:
+        raise DiskFull(
+            f"{root} has {free >> 20} MiB free, less than the {least >> 20} MiB a step wants.",
+            remedy="Free space, or lower limits.min_free_bytes in kinetics.toml.",
+        )
+
+
+class _Session:
+    """One preparation, step by step."""
+
+    def __init__(self, wanted: Wanted, console: Console) -> None:
+        from kinetics_assets import runs
+
+        self._wanted, self._console, self._runs = wanted, console, runs
+        self._settings = wanted.settings
+        self._layout = Layout.of(wanted.settings)
+        self._stages = with_inputs(wanted.settings, wanted.stages)
+        self._failed: list[tuple[str, str]] = []
+        self._held_back: list[ClassPlan] = []
+        self._class_runs = self._other_runs = 0
+        self._lists_skipped = ""
+
+    def annotations(self) -> None:
+        """Get the lists, if there are none yet or new ones are wanted."""
+        present = splits_present(self._layout)
+        if self._wanted.new_annotations or not set(self._wanted.splits) <= set(present):
+            self._console.print(f"{self._settings.dataset}: getting the annotation lists")
+            request = self._runs.annotations_request(self._settings)
+            self._other_runs += 1
+            (outcome,) = self._run([request])
+            if not outcome.succeeded:
+                raise AnnotationError(self._settings.dataset, outcome.failure)
+        present = splits_present(self._layout)
+        lacking = [split for split in self._wanted.splits if split not in present]
+        if lacking:
+            raise AnnotationError(
+                str(self._layout.current_edition),
+                f"there is no list of {', '.join(lacking)}.",
+                remedy=f"The lists have: {', '.join(present)}; choose with --split.",
+            )
+
+    def classes(self) -> None:
+        """Launch one run for each class that needs one."""
+        plans = self._plans()
+        self._held_back = [plan for plan in plans if plan.held_back]
+        needed = [plan for plan in plans if plan.targets]
+        if not needed:
+            self._console.print(f"{self._settings.dataset}: no class needs a run")
+            return
+        self._console.print(
+            f"{self._settings.dataset}: {len(needed)} of {len(plans)} classes need a run"
+        )
+        requests = [
+            self._runs.RunRequest(self._settings.dataset, plan.label, plan.targets)
+            for plan in needed
+        ]
+        self._class_runs = len(requests)
+        with StageProgress(
+            self._console,
+            self._settings,
+            splits=self._wanted.splits,
+            labels=[plan.label for plan in needed],
+            stages=self._stages,
+        ):
+            self._run(requests)
+
+    def lists(self) -> None:
+        """Write the file lists of the splits whose lists are not those of the manifests."""
+        if self._wanted.labels is not None or not set(self._stages) >= LISTED_STAGES:
+            self._lists_skipped = "only some classes or stages were asked for"
+            return
+        requests = [
+            self._runs.filelists_request(self._settings, split)
+            for split in self._wanted.splits
+            if self._lists_are_stale(split)
+        ]
+        if requests:
+            self._console.print(f"{self._settings.dataset}: writing the file lists")
+            self._other_runs += len(requests)
+            self._run(requests)
+
+    def outcome(self) -> Outcome:
+        """Return what came of it."""
+        status = read_status(self._settings, splits=self._wanted.splits, labels=self._wanted.labels)
+        return Outcome(
+            status=status,
+            class_runs=self._class_runs,
+            other_runs=self._other_runs,
+            failed=self._failed,
+            held_back=self._held_back,
+            lists_skipped=self._lists_skipped,
+        )
+
+    def _plans(self) -> list[ClassPlan]:
+        """Return what each class needs."""
+        now = datetime.now(UTC)
+        is_materialised = self._is_materialised()
+        return [
+            plan_class(
+                self._settings,
+                label,
+                splits=self._wanted.splits,
+                stages=self._stages,
+                now=now,
+                is_materialised=is_materialised,
+                retry_now=self._wanted.retry_now,
+            )
+            for label in self._labels()
+        ]
+
+    def _labels(self) -> Sequence[str]:
+        """Return the classes that were asked for."""
+        if self._wanted.labels is not None:
+            return self._wanted.labels
+        labels: dict[str, None] = {}
+        for split in self._wanted.splits:
+            labels |= dict.fromkeys(class_versions(self._layout, split))
+        return tuple(labels)
+
+    def _lists_are_stale(self, split: Split) -> bool:
+        """Return whether a list of `split` is absent or says something else than the manifests."""
+        if not all(self._layout.filelist(split, kind).exists() for kind in ListKind):
+            return True
+        report = verify_dataset(self._settings, splits=[split], hash_content=False)
+        return any(finding.problem is Problem.FILELIST for finding in report.findings)
