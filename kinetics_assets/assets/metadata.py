@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from kinetics_assets.core.manifest import ManifestRow
     from kinetics_assets.stages.annotations import AnnotationsReport
     from kinetics_assets.stages.filelists import ListsReport
-    from kinetics_assets.stages.order import ClassOrder
     from kinetics_assets.stages.report import StageReport
 
 MAX_TABLE_ROWS = 200
@@ -144,13 +143,13 @@ def _failures_table(rows: Sequence[ManifestRow]) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, schema=_FAILED_CLIPS)
 
 
-def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def _by_count(counts: Mapping[Any, int]) -> list[tuple[str, int]]:
     """Return names and counts, the largest first."""
     return sorted(((str(name), n) for name, n in counts.items()), key=lambda item: (-item[1], item))
 
 
-def _as_list(counts: Mapping[str, int]) -> str:
+def _as_list(counts: Mapping[Any, int]) -> str:
     """Return a Markdown list of counts."""
-    return "\n".join(f"- {count} × {name}" for name, count in _by_count(counts))
+    return "\n".join(f"- {count} {name}" for name, count in _by_count(counts))
 
 

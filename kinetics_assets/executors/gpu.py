@@ -162,7 +162,7 @@ class KineticsExecutor(StepDelegatingExecutor):
 )
 def kinetics_executor(init_context: dg.InitExecutorContext) -> dg.Executor:
     """Each step is a process of its own on this machine, tied to the life of its run."""
-    config = init_context.executor_config
+    config: Any = init_context.executor_config
     return KineticsExecutor(
         LocalStepHandler(),
         retries=RetryMode.from_config(config["retries"]),

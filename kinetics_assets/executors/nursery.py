@@ -32,7 +32,7 @@ from kinetics_assets.core.errors import InternalError
 from kinetics_assets.io.processes import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _LOST = -signal.SIGKILL
 """Exit status of children whose nursery is gone: the kernel has killed them."""
@@ -73,14 +73,21 @@ class Nursery:
         self._alive: set[int] = set()
 
     @classmethod
-    def start(cls, preload: Sequence[str]) -> Nursery:
-        """Return a new nursery that imports the modules `preload` before its first child."""
+    def start(
+        cls, preload: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> Nursery:
+        """Return a new nursery that imports the modules `preload` before its first child.
+
+        Args:
+            preload: Modules; one that cannot be imported is left to the child that needs it.
+            environment: Variables on top of this process's own.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             os.set_inheritable(theirs.fileno(), True)
             tie = [str(os.getpid()), str(theirs.fileno())]
             command = [sys.executable, "-m", __name__, *tie, *preload]
-            pid = os.posix_spawn(sys.executable, command, os.environ)
+            pid = os.posix_spawn(sys.executable, command, {**os.environ, **(environment or {})})
         return cls(ours, pid)
 
     @classmethod
@@ -170,28 +177,30 @@ def serve(channel: socket.socket) -> Birth:
                 _report_end(channel, children.pop(descriptor))
                 os.close(descriptor)
                 continue
-            try:
-                chunk = channel.recv(_CHUNK_BYTES)
-            except ConnectionResetError:  # the parent left without reading our last word
-                os._exit(0)
-            if not chunk:
-                os._exit(0)
-            *lines, pending = (pending + chunk).split(b"\n")
+            *lines, pending = (pending + _read(channel)).split(b"\n")
             for message in map(json.loads, lines):
                 if "kill" in message:
                     if message["kill"] in children.values():
                         _signal(message["kill"], signal.Signals(message["signal"]))
                     continue
                 nursery_pid = os.getpid()
-                pid = os.fork()
-                if pid == 0:
+                if (pid := os.fork()) == 0:
                     for inherited in (*children, channel.detach()):
                         os.close(inherited)
                     return _settle_in(Birth(**message["fork"]), nursery_pid)
-                descriptor = os.pidfd_open(pid)
-                children[descriptor] = pid
-                poller.register(descriptor, select.POLLIN)
+                watch = os.pidfd_open(pid)
+                children[watch] = pid
+                poller.register(watch, select.POLLIN)
                 channel.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+
+
+def _read(channel: socket.socket) -> bytes:
+    """Return what the parent has sent; end this process when the parent is gone."""
+    try:
+        chunk = channel.recv(_CHUNK_BYTES)
+    except ConnectionResetError:  # it left without reading our last word
+        chunk = b""
+    return chunk or os._exit(0)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

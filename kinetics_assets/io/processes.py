@@ -14,7 +14,7 @@ _START_TIME_FIELD = 19
 
 
 def identity(pid: int) -> str:
-    """Return a name of process `pid` that no later process has: boot, number and start time.
+    """Return a name of process `pid` that no later process has: host, boot, number, start time.
 
     Raises:
         ProcessLookupError: There is no such process.
@@ -26,15 +26,22 @@ def identity(pid: int) -> str:
     fields = stat.rpartition(")")[2].split()
     if fields[0] in {"Z", "X"}:  # it has ended, only its parent has not looked yet
         raise ProcessLookupError(f"process {pid} has ended")
-    return f"{_BOOT_ID.read_text(encoding='ascii').strip()}:{pid}:{fields[_START_TIME_FIELD]}"
+    boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    return f"{os.uname().nodename}:{boot}:{pid}:{fields[_START_TIME_FIELD]}"
 
 
-def is_alive(name: str) -> bool:
-    """Return whether the process that `identity` named still runs on this machine."""
-    try:
-        return identity(int(name.split(":")[1])) == name
-    except (ProcessLookupError, ValueError, IndexError):
+def has_ended(name: str) -> bool:
+    """Return whether the process that `identity` named is gone for certain.
+
+    A process of another host is not: from here nobody can tell.
+    """
+    host, _, rest = name.partition(":")
+    if host != os.uname().nodename:
         return False
+    try:
+        return identity(int(rest.split(":")[1])) != name
+    except ProcessLookupError:
+        return True
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -1,0 +1,121 @@
+"""The Dagster instance that the UI and the command line share: its home and what it knows."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from kinetics_assets.assets.partitions import asset_key, label_of, partition_of
+from kinetics_assets.assets.videos import NETWORK_POOL
+from kinetics_assets.core.errors import SettingsError
+from kinetics_assets.executors.gpu import WORKER_TAG
+from kinetics_assets.io.atomic import os_faults, write_file
+from kinetics_assets.io.locks import exclusive
+from kinetics_assets.io.processes import has_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kinetics_assets.core.clips import Split
+    from kinetics_assets.core.stages import Stage
+
+POOL_LIMITS = {NETWORK_POOL: 2}
+"""Steps of a pool that may run at a time; a limit that the user set in the UI stays."""
+_CONFIG_NAME = "dagster.yaml"
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def dagster_home(root: Path) -> Path:
+    """Return the home of the Dagster instance, ready for several processes at once.
+
+    It is DAGSTER_HOME as set, else ``<root>/.dagster``, seeded with the package's dagster.yaml if
+    it has none. Databases are made here, under a lock: two processes that make them at once can
+    break them.
+
+    Raises:
+        SettingsError: The dagster.yaml in the home cannot be used.
+        EnvironmentFault: The home cannot be written.
+    """
+    chosen = os.environ.get("DAGSTER_HOME")
+    home = Path(chosen).expanduser().absolute() if chosen else root / ".dagster"
+    with os_faults(f"creating {home}"):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with exclusive(home / ".kinetics.lock", wait=True, what=f"the Dagster home {home}"):
+        config = home / _CONFIG_NAME
+        if not config.exists():
+            write_file(config, (files("kinetics_assets.data") / _CONFIG_NAME).read_bytes())
+        with open_instance(home) as instance:
+            known = instance.event_log_storage.get_concurrency_keys()
+            for pool, limit in POOL_LIMITS.items():
+                if pool not in known:
+                    instance.event_log_storage.set_concurrency_slots(pool, limit)
+    return home
+
+
+@contextmanager
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of a home that `dagster_home` has prepared.
+
+    Raises:
+        SettingsError: The dagster.yaml in the home cannot be used.
+    """
+    try:
+        instance = dg.DagsterInstance.from_config(str(home))
+    except dg.DagsterError as error:
+        raise SettingsError(
+            f"{home / _CONFIG_NAME}: {error}",
+            remedy="Mend the file, or delete it to get the package's own.",
+        ) from error
+    with instance:
+        yield instance
+
+
+def is_materialised(
+    instance: dg.DagsterInstance, dataset: str, split: Split, stage: Stage, labels: Iterable[str]
+) -> set[str]:
+    """Return those of `labels` whose class shows as materialised in a stage.
+
+    A class whose latest run failed does not, even over an earlier success. Two queries, whatever
+    the number of classes.
+    """
+    key = asset_key(dataset, split, stage)
+    there = instance.get_materialized_partitions(key)
+    storage = instance.event_log_storage
+    tried = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        key
+    )
+    done = {label_of(partition) for partition in there - tried.keys()}
+    return {label for label in labels if label_of(partition_of(label)) in done}
+
+
+def reap_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs whose process on this machine is gone as failed; return their ids.
+
+    After a power cut or a SIGKILL nobody else does: Dagster's own monitor asks the code server
+    that started the run, which is gone as well. Runs of other machines, and runs that never said
+    which process works on them, are left alone.
+    """
+    reaped = []
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
+        worker = run.tags.get(WORKER_TAG)
+        if worker is None or not has_ended(worker):
+            continue
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, "The process of the run has ended.")
+        else:
+            instance.report_run_failed(
+                run, "The process of the run was killed. Run it again: it goes on from there."
+            )
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        reaped.append(run.run_id)
+    return reaped
