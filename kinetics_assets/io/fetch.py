@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import SplitResult, quote, urljoin
 
 from kinetics_assets.core.errors import (
@@ -157,7 +157,8 @@ def _store(
         raise OverLimit(f"{where} has {announced} bytes, more than the {limits.max_bytes} allowed.")
     with _writing(target):
         temp = temp_path(target, stage="fetch")
-        file = temp.open("xb")
+        # Unbuffered: a buffer would be flushed on closing, and fail a second time, unexplained.
+        file = temp.open("xb", buffering=0)
     try:
         with file:
             size, sha256 = _copy(answer, file, where=where, limits=limits, ends_at=ends_at)
@@ -174,7 +175,7 @@ def _store(
 
 def _copy(
     answer: http.client.HTTPResponse,
-    file: BinaryIO,
+    file: FileIO,
     *,
     where: str,
     limits: FetchLimits,
@@ -191,10 +192,10 @@ def _copy(
         if time.monotonic() > ends_at:
             raise NetworkFailure(f"{where} was not done after {limits.total_seconds:g} s.")
         digest.update(block)
-        with _writing(Path(file.name)):
-            file.write(block)
-    with _writing(Path(file.name)):
-        file.flush()
+        with _writing(Path(str(file.name))):
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) :]
     return size, digest.hexdigest()
 
 

@@ -39,8 +39,8 @@ def find_frames(
     """Return the pictures of a clip in the first of `folders` that has any, None if none has.
 
     Pictures are told by name only: ``img_%05d.jpg``, ``flow_x_%05d.jpg`` and ``flow_y_%05d.jpg``,
-    or ``x_%05d.jpg`` and ``y_%05d.jpg``. They are whole when their numbers begin with 0 or 1 and have
-    no gap; flow also needs as many x as y. Whether they decode is for the caller to check.
+    or ``x_%05d.jpg`` and ``y_%05d.jpg``. They are whole when their numbers begin with 0 or 1 and
+    have no gap; flow also needs as many x as y. Whether they decode is for the caller to check.
 
     Args:
         folders: MMAction2 trees, or their ``rawframes_<split>`` folders.

@@ -31,7 +31,7 @@ class Guard:
     """Time of the monotonic clock at which the download must be over."""
     bytes_read: int = 0
     verdict: KineticsError | None = None
-    """The first thing that was refused; whoever is in between may wrap or swallow what is raised."""
+    """The first thing that was refused; the code in between may swallow what is raised."""
 
     def refuse(self, error: KineticsError) -> KineticsError:
         """Return `error`, remembered as the reason."""

@@ -69,15 +69,15 @@ RULES = (
     Rule(
         VideoRemoved,
         sentence=(
-            r"removed by the (uploader|user)|video has been removed|does not exist"
-            r"|account.*terminated|closed their youtube account|copyright (claim|grounds)|notifications of copyright"
-            r"|removed for violating|community guidelines"
+            r"removed by the (uploader|user)|video has been removed|this video does not exist"
+            r"|account.*terminated|closed their youtube account|copyright (claim|grounds)"
+            r"|notifications of copyright|removed for violating|community guidelines"
         ),
     ),
     Rule(
         LoginRequired,
         sentence=(
-            r"confirm your age|age-restricted|inappropriate for some users|sign in|log ?in"
+            r"confirm your age|age-restricted|inappropriate for some users|\bsign in\b|\blog ?in\b"
             r"|join this channel|members-only|requires payment|premium"
         ),
     ),
@@ -91,7 +91,10 @@ RULES = (
     ),
     Rule(
         VideoUnavailable,
-        sentence=r"video unavailable|(video|content) is(n't| not)? (un)?available",
+        sentence=(
+            r"video unavailable|(video|content) (is unavailable|is not available|isn't available)"
+            r"|not made this video available|not available from your location"
+        ),
     ),
     Rule(Gone, statuses=frozenset({404, 410}), sentence=r"http error (404|410)"),
     Rule(Forbidden, statuses=frozenset({401, 403}), sentence=r"http error (401|403)"),
