@@ -64,7 +64,9 @@ __all__ = [
 REQUEST_TAG = "kinetics/request"
 _REPOSITORY_TAG = {".dagster/repository": "__repository__@kinetics_assets"}
 """Ties a run to the jobs of workspace.yaml's code location in the UI."""
-_LOOK_SECONDS = 0.2
+_RUN_IMPORTS = ("kinetics_assets.definitions", "kinetics_assets.run_worker", "yt_dlp", "numba")
+"""What is imported once for many runs; the last two each serve one stage."""
+_LOOK_SECONDS = 0.5
 _STOP_SECONDS = 15.0
 _LOG_TAIL_LINES = 20
 
@@ -187,7 +189,7 @@ def run_all(
     with open_instance(home) as instance, _sigterm_as_exit():
         reap_dead_runs(instance)
         nursery = Nursery.start(
-            (*STEP_IMPORTS, "kinetics_assets.definitions", "kinetics_assets.run_worker"),
+            (*STEP_IMPORTS, *_RUN_IMPORTS),
             environment={
                 "KINETICS_ROOT": str(settings.root),
                 "KINETICS_DATASETS": settings.dataset,

@@ -46,8 +46,12 @@ STEP_IMPORTS = (
     "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.root",
     "dagster._core.storage.sqlite_storage",
+    "pandas",  # pyarrow asks for it when it reads the first table
+    "kinetics_assets.stages.run",
+    "kinetics_assets.stages.annotations",
+    "kinetics_assets.stages.filelists",
 )
-"""What a step needs of Dagster, imported once per run instead of once per step."""
+"""What every step needs, imported once per run instead of once per step."""
 _GRACE_SECONDS = 5.0
 
 
@@ -151,7 +155,7 @@ class KineticsExecutor(StepDelegatingExecutor):
             dg.IntSource, default_value=4, description="Most steps of one run at a time."
         ),
         "sleep_seconds": dg.Field(
-            float, default_value=0.1, description="Pause between two looks at the event log."
+            float, default_value=0.25, description="Pause between two looks at the event log."
         ),
         "check_step_health_interval_seconds": dg.Field(
             int, default_value=1, description="Pause between two looks at the step processes."

@@ -38,6 +38,7 @@ _LOST = -signal.SIGKILL
 """Exit status of children whose nursery is gone: the kernel has killed them."""
 _CHUNK_BYTES = 1 << 16
 _STOP_SECONDS = 5
+_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 _born_with: list[Nursery] = []
 """The nursery this process was born with, until it takes it."""
 
@@ -245,6 +246,20 @@ def _beget(birth: Birth) -> Birth:
     return birth
 
 
+def _import_alone(modules: Sequence[str]) -> None:
+    """Import `modules` while their libraries are told to start no threads, which no fork has."""
+    before = {name: os.environ.get(name) for name in _NO_THREADS}
+    os.environ.update(_NO_THREADS)
+    for module in modules:
+        with contextlib.suppress(Exception):  # the child that needs it will say what is wrong
+            importlib.import_module(module)
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
 def main() -> None:
     """Import what the command line names, serve, and in a child run its module."""
     parent_pid, descriptor, *preload = sys.argv[1:]
@@ -252,9 +267,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(descriptor))
     os.set_inheritable(channel.fileno(), False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    for module in preload:
-        with contextlib.suppress(Exception):  # the child that needs it will say what is wrong
-            importlib.import_module(module)
+    _import_alone(preload)
     gc.freeze()  # what was imported is no garbage: children neither search nor copy it
     birth = serve(channel)
     if birth.has_nursery:
