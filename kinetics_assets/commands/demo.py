@@ -52,6 +52,7 @@ def demo(classes: int, root: Path | None) -> int:
                 settings=settings,
                 splits=(Split.TRAIN, Split.VAL),
                 stages=CLASS_STAGES,
+                labels=labels,
                 new_annotations=not _has_lists(settings, labels),
                 jobs=DEFAULT_JOBS,
             )

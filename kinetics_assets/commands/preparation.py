@@ -6,23 +6,37 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from kinetics_assets.commands.progress import StageProgress
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.errors import AnnotationError, DiskFull, RootError
+from kinetics_assets.core.errors import (
+    AnnotationError,
+    DiskFull,
+    EnvironmentFault,
+    InputError,
+    KineticsError,
+    RootError,
+    leaves,
+)
 from kinetics_assets.core.filelists import ListKind
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import class_versions, splits_present
 from kinetics_assets.io.atomic import write_file
-from kinetics_assets.stages.plan_runs import ClassPlan, plan_class, with_inputs
+from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class, with_inputs
 from kinetics_assets.stages.status import DatasetStatus, read_status
 from kinetics_assets.verify import verify_dataset
 from kinetics_assets.verify.findings import Problem
 
+if TYPE_CHECKING:
+    from kinetics_assets import runs
+
+_SHOWN_CHARACTERS = 300
 LISTED_STAGES = frozenset({Stage.VIDEOS, Stage.RAWFRAMES, Stage.FLOW})
 """Stages that the file lists of a split name."""
 
@@ -126,11 +140,12 @@ class _Session:
         present = splits_present(self._layout)
         if self._wanted.new_annotations or not set(self._wanted.splits) <= set(present):
             self._console.print(f"{self._settings.dataset}: getting the annotation lists")
-            request = self._runs.annotations_request(self._settings)
+            # The lists of all splits come together; the split named here does not matter.
+            request = self._request(None, ((Split.TRAIN, Stage.ANNOTATIONS),))
             self._other_runs += 1
             (outcome,) = self._run([request])
             if not outcome.succeeded:
-                raise AnnotationError(self._settings.dataset, outcome.failure)
+                raise self._as_error(outcome)
         present = splits_present(self._layout)
         lacking = [split for split in self._wanted.splits if split not in present]
         if lacking:
@@ -151,10 +166,7 @@ class _Session:
         self._console.print(
             f"{self._settings.dataset}: {len(needed)} of {len(plans)} classes need a run"
         )
-        requests = [
-            self._runs.RunRequest(self._settings.dataset, plan.label, plan.targets)
-            for plan in needed
-        ]
+        requests = [self._request(plan.label, plan.targets) for plan in needed]
         self._class_runs = len(requests)
         with StageProgress(
             self._console,
@@ -167,11 +179,15 @@ class _Session:
 
     def lists(self) -> None:
         """Write the file lists of the splits whose lists are not those of the manifests."""
-        if self._wanted.labels is not None or not set(self._stages) >= LISTED_STAGES:
-            self._lists_skipped = "only some classes or stages were asked for"
+        if not set(self._stages) >= LISTED_STAGES:
+            self._lists_skipped = "not all of videos, rawframes and flow were asked for"
+            return
+        lacking = self._annotated_labels() - set(self._labels())
+        if lacking:
+            self._lists_skipped = f"{len(lacking)} classes were not asked for"
             return
         requests = [
-            self._runs.filelists_request(self._settings, split)
+            self._request(None, ((split, Stage.FILELISTS),))
             for split in self._wanted.splits
             if self._lists_are_stale(split)
         ]
@@ -195,7 +211,8 @@ class _Session:
     def _plans(self) -> list[ClassPlan]:
         """Return what each class needs."""
         now = datetime.now(UTC)
-        is_materialised = self._is_materialised()
+        labels = self._labels()
+        recorded = self._recorded(labels)
         return [
             plan_class(
                 self._settings,
@@ -203,11 +220,58 @@ class _Session:
                 splits=self._wanted.splits,
                 stages=self._stages,
                 now=now,
-                is_materialised=is_materialised,
+                is_materialised=lambda label, split, stage: label in recorded[split, stage],
                 retry_now=self._wanted.retry_now,
             )
-            for label in self._labels()
+            for label in labels
         ]
+
+    def _recorded(self, labels: Sequence[str]) -> dict[Target, set[str]]:
+        """Return the classes that Dagster has recorded, by split and stage."""
+        dataset, home = self._settings.dataset, self._runs.dagster_home(self._settings.root)
+        with self._runs.open_instance(home) as instance:
+            self._runs.reap_dead_runs(instance)
+            return {
+                (split, stage): self._runs.is_materialised(instance, dataset, split, stage, labels)
+                for split in self._wanted.splits
+                for stage in self._stages
+            }
+
+    def _request(self, label: str | None, targets: tuple[Target, ...]) -> runs.RunRequest:
+        """Return a run of `targets`."""
+        retry_now = self._wanted.retry_now and label is not None
+        return self._runs.RunRequest(self._settings.dataset, label, targets, retry_now)
+
+    def _run(self, requests: Sequence[runs.RunRequest]) -> list[runs.RunOutcome]:
+        """Return how the runs ended, after all have; remember those that failed."""
+        outcomes = self._runs.run_all(
+            requests,
+            settings=self._settings,
+            max_parallel=self._wanted.jobs,
+            on_event=self._tell_failure,
+        )
+        self._failed += [
+            (outcome.request.label or self._settings.dataset, outcome.failure)
+            for outcome in outcomes
+            if not outcome.succeeded
+        ]
+        return outcomes
+
+    def _tell_failure(self, event: runs.RunEvent) -> None:
+        """Print at once that a step failed or is tried again."""
+        if event.kind in {"step_failed", "step_retried"}:
+            what = event.request.label or self._settings.dataset
+            verb = "failed" if event.kind == "step_failed" else "is tried again"
+            words = " ".join(event.text.split())[:_SHOWN_CHARACTERS]
+            self._console.print(Text(f"{what}: {event.split} {event.stage} {verb}: {words}"))
+
+    def _as_error(self, outcome: runs.RunOutcome) -> KineticsError:
+        """Return the failure of a run as the kind of error that it was in the run's process."""
+        kind = self._failure_kind(outcome.run_id)
+        for base in (InputError, EnvironmentFault):
+            if kind in {leaf.__name__ for leaf in leaves(base)}:
+                return base(outcome.failure)
+        return KineticsError(outcome.failure)
 
     def _labels(self) -> Sequence[str]:
         """Return the classes that were asked for."""
@@ -217,6 +281,27 @@ class _Session:
         for split in self._wanted.splits:
             labels |= dict.fromkeys(class_versions(self._layout, split))
         return tuple(labels)
+
+    def _failure_kind(self, run_id: str | None) -> str:
+        """Return the name of the error that a failed step recorded, empty if it did not."""
+        import dagster as dg
+
+        home = self._runs.dagster_home(self._settings.root)
+        with self._runs.open_instance(home) as instance:
+            failures = instance.get_records_for_run(
+                run_id or "", of_type=dg.DagsterEventType.STEP_FAILURE
+            )
+        for record in failures.records:
+            event = record.event_log_entry.dagster_event
+            told = event.step_failure_data.user_failure_data if event else None
+            if told is not None and "kind" in told.metadata:
+                return str(told.metadata["kind"].value)
+        return ""
+
+    def _annotated_labels(self) -> set[str]:
+        """Return the classes that have annotation rows in the chosen splits."""
+        status = read_status(self._settings, splits=self._wanted.splits)
+        return {one.label for total in status.totals for one in total.classes}
 
     def _lists_are_stale(self, split: Split) -> bool:
         """Return whether a list of `split` is absent or says something else than the manifests."""

@@ -97,8 +97,8 @@ def _print_classes(found: DatasetStatus, *, show_all: bool) -> None:
             reasons = [f"{n} {reason}" for reason, n in one.summary.reasons.items()]
             reasons += [f"{one.missing} not run"] if one.missing else []
             reasons += ["running or interrupted"] if one.is_running else []
-            cells = (total.split, total.stage, one.label or "(no label)", str(one.annotated))
-            cells += (str(ok), str(lacking), ", ".join(reasons))
+            cells = [total.split, total.stage, one.label or "(no label)", str(one.annotated)]
+            cells += [str(ok), str(lacking), ", ".join(reasons)]
             table.add_row(*(Text(cell) for cell in cells))
     if table.row_count:
         console().print("\nClasses:" if show_all else "\nClasses that lack clips:")

@@ -113,13 +113,11 @@ def _demo_mirror(root: Path) -> Mirror | None:
 
 def _prepare_home(root: Path) -> Path:
     """Return DAGSTER_HOME with its database ready and runs of dead processes marked failed."""
-    import dagster as dg
+    from kinetics_assets.instance import dagster_home, open_instance, reap_dead_runs
 
-    from kinetics_assets import runs
-
-    home = runs.dagster_home(root)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        runs.reap_dead_runs(instance)
+    home = dagster_home(root)
+    with open_instance(home) as instance:
+        reap_dead_runs(instance)
     return home
 
 
