@@ -28,8 +28,15 @@ _LONGEST_PAUSE = timedelta(days=7)
 class StageJob(Protocol):
     """One stage's way of turning input clips into outputs."""
 
-    stage: Stage
-    upstream: Stage | None
+    @property
+    def stage(self) -> Stage:
+        """The stage whose outputs are made."""
+        ...
+
+    @property
+    def upstream(self) -> Stage | None:
+        """The stage whose outputs are the inputs; None for the first."""
+        ...
 
     @property
     def concurrency(self) -> int | None:

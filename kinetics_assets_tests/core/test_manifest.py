@@ -150,7 +150,7 @@ def test_reconcile_is_idempotent() -> None:
         (Status.SKIPPED, None, False),
     ],
 )
-def test_only_open_rows_are_due(status: Status, not_before: object, due: bool) -> None:  # noqa: FBT001 - a table
+def test_only_open_rows_are_due(status: Status, not_before: object, due: bool) -> None:
     """A rerun asks for pending rows whose time has come and for blocked ones, for no other."""
     assert row(status=status, not_before=not_before).is_due(NOW) is due
 
@@ -200,7 +200,7 @@ def test_the_data_version_is_of_ok_bytes_alone() -> None:
 
 @pytest.mark.parametrize("may_heal", [True, False])
 @pytest.mark.parametrize("reason", [r for r in Reason if r.kind is not Kind.ENVIRONMENT])
-def test_a_reason_becomes_a_status(reason: Reason, may_heal: bool) -> None:  # noqa: FBT001 - a table
+def test_a_reason_becomes_a_status(reason: Reason, may_heal: bool) -> None:
     """Permanent reasons end a row, retryable ones keep it open, policy is neither."""
     status = status_of(reason, source_may_heal=may_heal)
     if reason is Reason.UPSTREAM:
