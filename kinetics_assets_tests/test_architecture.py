@@ -13,6 +13,7 @@ TOP = Path(__file__).parent.parent
 PACKAGE = TOP / "kinetics_assets"
 ROOT = "kinetics_assets"
 
+PARTS_BELOW_RUNS = {"core", "io", "stages", "executors", "assets"}
 PARTS_BELOW_COMMANDS = {
     *("core", "io", "engines", "media", "sources", "stages", "verify"),
     *("assets", "executors", "resources", "instance", "runs", "demo", "definitions"),
@@ -25,10 +26,10 @@ LAYERS: dict[str, set[str]] = {
     "sources": {"core", "io"},
     "stages": {"core", "io", "media", "engines", "sources"},
     "verify": {"core"},
-    "instance": {"core", "io", "executors"},
-    "run_events": {"core", "io", "stages", "instance"},
-    "run_worker": {"core", "io", "instance"},
-    "runs": {"core", "io", "stages", "executors", "instance", "run_events", "run_worker"},
+    "instance": PARTS_BELOW_RUNS,
+    "run_events": {*PARTS_BELOW_RUNS, "instance", "runs"},
+    "run_worker": {*PARTS_BELOW_RUNS, "instance", "definitions"},
+    "runs": {*PARTS_BELOW_RUNS, "instance", "run_events", "run_worker"},
     "resources": {"core", "io", "stages"},
     "executors": {"core", "io", "stages", "engines", "resources"},
     "assets": {
