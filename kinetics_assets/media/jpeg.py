@@ -1,4 +1,4 @@
-"""Encoding JPEG pictures with libjpeg-turbo: baseline, standard tables, same bytes as OpenCV's."""
+"""Encoding JPEG pictures with libjpeg-turbo: baseline, the tables that OpenCV uses."""
 
 from __future__ import annotations
 

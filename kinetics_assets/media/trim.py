@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _WORTH_SEEKING_SECONDS = 5
 _SEEK_BACK_SECONDS = 1
+_MICROSECONDS = 1_000_000
 
 
 def trim(
@@ -51,7 +52,7 @@ def trim(
     """
     with open_video(source, caps) as video:
         origin = _time(next(frames(video)), video, default=Fraction(0))
-    first, end = origin + Fraction(start_seconds), origin + Fraction(end_seconds)
+    first, end = origin + _exact(start_seconds), origin + _exact(end_seconds)
     written = None
     if start_seconds > _WORTH_SEEKING_SECONDS:
         written = _cut(source, target, first=first, end=end, recipe=recipe, caps=caps, seek=True)
@@ -142,6 +143,11 @@ def _encode(
             writer.write(scale(frame, size), time=time)
         writer.finish()
     return writer.frames
+
+
+def _exact(seconds: float) -> Fraction:
+    """Return the time that was meant: 0.2 is a fifth, not the binary number just above it."""
+    return Fraction(seconds).limit_denominator(_MICROSECONDS)
 
 
 def _time(frame: Any, video: OpenVideo, *, default: Fraction) -> Fraction:  # noqa: ANN401 - PyAV's

@@ -1,4 +1,4 @@
-"""The filter's verdicts, read off the program by a small interpreter: both machines, any machine."""
+"""The filter's verdicts, read off the program by a small interpreter, for both machines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_dangerous_calls_are_refused(machine: str, call: str) -> None:
 
 @pytest.mark.parametrize("number", [57, 58])
 def test_the_old_forks_are_refused(number: int) -> None:
-    """fork and vfork exist on x86-64 only."""
+    """The calls fork and vfork exist on x86-64 only."""
     assert verdict("x86_64", number) == REFUSE
 
 
@@ -66,13 +66,15 @@ def test_reading_and_opening_files_is_allowed(machine: str, read: int, openat: i
 
 @pytest.mark.parametrize(("machine", "clone"), [("x86_64", 56), ("aarch64", 220)])
 def test_only_threads_may_be_cloned(machine: str, clone: int) -> None:
-    """clone passes with CLONE_THREAD only; clone3 hides its flags and does not exist."""
+    """The call clone passes with CLONE_THREAD only; clone3 hides its flags and does not exist."""
     assert verdict(machine, clone, 0x003D0F00) == ALLOW
     assert verdict(machine, clone, 0x01200011) == REFUSE
     assert verdict(machine, 435) == NO_SUCH_CALL
 
 
-@pytest.mark.parametrize(("machine", "kill", "tgkill"), [("x86_64", 62, 234), ("aarch64", 129, 131)])
+@pytest.mark.parametrize(
+    ("machine", "kill", "tgkill"), [("x86_64", 62, 234), ("aarch64", 129, 131)]
+)
 def test_signals_reach_the_process_itself_only(machine: str, kill: int, tgkill: int) -> None:
     """abort() works, killing the parent or a group does not."""
     for number in (kill, tgkill):
@@ -84,7 +86,7 @@ def test_signals_reach_the_process_itself_only(machine: str, kill: int, tgkill: 
 
 @pytest.mark.parametrize(("machine", "prlimit"), [("x86_64", 302), ("aarch64", 261)])
 def test_limits_can_be_read_but_not_set(machine: str, prlimit: int) -> None:
-    """prlimit with a new value is refused, in whichever half of the pointer its bits are."""
+    """The call prlimit with a new value is refused, whichever half of the pointer has bits."""
     assert verdict(machine, prlimit, 0, 7, 0, 0x7FFF_0000_1000) == ALLOW
     assert verdict(machine, prlimit, 0, 7, 0x1000) == REFUSE
     assert verdict(machine, prlimit, 0, 7, 0x7FFF_0000_0000) == REFUSE

@@ -47,10 +47,9 @@ def test_facts_come_from_decoding(
 ) -> None:
     """Size, codec, frames, duration and sound of every kind of sound file."""
     facts = worker.verify(make(tmp_path / "clip"))
-    assert facts == replace(
-        expected, fps=facts.fps, duration_seconds=pytest.approx(expected.duration_seconds)
-    )
     assert facts.fps == pytest.approx(expected.fps)
+    assert facts.duration_seconds == pytest.approx(expected.duration_seconds)
+    assert replace(facts, fps=expected.fps, duration_seconds=expected.duration_seconds) == expected
 
 
 @pytest.mark.parametrize(("degrees", "size"), [(90, (64, 96)), (180, (96, 64)), (270, (64, 96))])
@@ -143,9 +142,7 @@ def test_random_bytes_behind_a_magic_number_end_in_a_verdict(
     ("change", "message"),
     [({"max_side_px": 95}, "96x64"), ({"max_frames": 11}, "12 frames")],
 )
-def test_limits_hold_before_decoding(
-    change: dict[str, int], message: str, tmp_path: Path
-) -> None:
+def test_limits_hold_before_decoding(change: dict[str, int], message: str, tmp_path: Path) -> None:
     """Too large or too long is OverLimit, from the header where it tells."""
     path = media.plain(tmp_path / "clip")
     with (

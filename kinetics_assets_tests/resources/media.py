@@ -246,7 +246,7 @@ def colour_bars(path: Path, *, matrix: str, full_range: bool = False) -> Path:
     return path
 
 
-def decoded(path: Path) -> list[Pixels]:
+def decoded(path: Path) -> list[Any]:
     """Return all frames of a video as (H, W, 3) RGB, as stored: tags of rotation are not met."""
     with av.open(str(path)) as source:
         return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
@@ -255,7 +255,7 @@ def decoded(path: Path) -> list[Pixels]:
 def times_of(path: Path) -> list[float]:
     """Return the timestamps of all frames of a video, in seconds."""
     with av.open(str(path)) as source:
-        return [float(frame.pts * frame.time_base) for frame in source.decode(video=0)]
+        return [frame.time for frame in source.decode(video=0)]
 
 
 def _with_index_first(path: Path) -> bytes:

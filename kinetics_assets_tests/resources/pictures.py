@@ -1,7 +1,7 @@
 """Pictures whose parts prove which way up they are and which number they have.
 
 Quadrants: red top left, green top right, blue bottom left, yellow bottom right. Across the middle
-runs a bar of eight cells, white for 1 and black for 0: the picture's number, lowest bit on the left.
+runs a bar of eight cells, white for 1 and black for 0: the picture's number, lowest bit left.
 """
 
 from __future__ import annotations

@@ -79,10 +79,10 @@ def _facts() -> Record:
     return {
         "pid": os.getpid(),
         "environment": dict(os.environ),
-        "open_files": sorted(int(name) for name in os.listdir("/proc/self/fd")),
+        "open_files": sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir()),
         "session": os.getsid(0),
         "status": Path("/proc/self/status").read_text(encoding="utf-8"),
-        "cwd": os.readlink("/proc/self/cwd"),
+        "cwd": str(Path("/proc/self/cwd").readlink()),
         "av_is_loaded": "av" in sys.modules,
     }
 
@@ -92,7 +92,7 @@ def _missing() -> Record:
 
 
 def _write(*, path: str, size: int) -> Record:
-    with open(path, "wb", buffering=0) as file:
+    with Path(path).open("wb", buffering=0) as file:
         try:
             while size > 0:
                 size -= file.write(b"x" * min(size, 1 << 16))
