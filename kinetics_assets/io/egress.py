@@ -19,7 +19,7 @@ ANY_HOST = "*"
 """In an allow-list: every public host."""
 MAX_REDIRECTS = 5
 _PORTS = {"http": 80, "https": 443}
-_URL = re.compile(r"""[a-z][a-z0-9+.-]*://[^\s'"<>)\]]+""", re.IGNORECASE)
+_URL = re.compile(r"""[a-z][a-z0-9+.-]{0,15}://[^\s'"<>)\]]+""", re.IGNORECASE)
 _CREDENTIAL = re.compile(
     r"\b((?:set-)?cookie|(?:proxy-)?authorization)\s*[:=]\s*[^\r\n]+", re.IGNORECASE
 )

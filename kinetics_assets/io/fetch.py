@@ -7,7 +7,7 @@ import http.client
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -107,7 +107,8 @@ def _answer(
         if parts.query:
             target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
         connection.request("GET", target, headers=_HEADERS)
-        yield connection.getresponse()
+        with closing(connection.getresponse()) as answer:
+            yield answer
     except KineticsError:
         raise
     except http.client.IncompleteRead as error:

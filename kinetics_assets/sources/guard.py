@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.errors import KineticsError, NetworkFailure, OverLimit
@@ -32,6 +32,14 @@ class Guard:
     bytes_read: int = 0
     verdict: KineticsError | None = None
     """The first thing that was refused; the code in between may swallow what is raised."""
+
+    answers: list[http.client.HTTPResponse] = field(default_factory=list)
+    """Every answer that was begun."""
+
+    def close(self) -> None:
+        """Close the answers that nobody read to the end."""
+        while self.answers:
+            self.answers.pop().close()
 
     def refuse(self, error: KineticsError) -> KineticsError:
         """Return `error`, remembered as the reason."""
@@ -114,6 +122,7 @@ class _Answer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the headers; an announced length that is too large ends it here."""
+        self.guard.answers.append(self)
         super().begin()
         if self.length and self.guard.bytes_read + self.length > self.guard.max_bytes:
             self.guard.count(self.length)

@@ -140,6 +140,8 @@ class YouTubeSource:
             if guard.verdict:
                 raise guard.verdict from error
             raise kinetics_error(error, warnings=tuple(said.warnings)) from error
+        finally:
+            guard.close()
         if guard.verdict:
             raise guard.verdict
         return _only_file(info, folder, said)

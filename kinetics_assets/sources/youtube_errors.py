@@ -36,6 +36,7 @@ from kinetics_assets.core.errors import (
 from kinetics_assets.io.egress import redact
 
 _MOST_TEXT = 600
+_MOST_READ = 20_000
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -154,7 +155,7 @@ def kinetics_error(error: BaseException, *, warnings: tuple[str, ...] = ()) -> K
 
 def clean(text: str) -> str:
     """Return a message of yt-dlp word for word, without colours, secrets and its ERROR prefix."""
-    text = redact(_COLOUR.sub("", text)).strip().removeprefix("ERROR:").strip()
+    text = redact(_COLOUR.sub("", text[:_MOST_READ])).strip().removeprefix("ERROR:").strip()
     return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."
 
 
