@@ -26,10 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "sources": {"core", "io"},
     "stages": {"core", "io", "media", "engines", "sources"},
     "verify": {"core"},
-    "instance": PARTS_BELOW_RUNS,
-    "run_events": {*PARTS_BELOW_RUNS, "instance", "runs"},
-    "run_worker": {*PARTS_BELOW_RUNS, "instance", "definitions"},
-    "runs": {*PARTS_BELOW_RUNS, "instance", "run_events", "run_worker"},
+    "runs": {*PARTS_BELOW_RUNS, "definitions"},
     "resources": {"core", "io", "stages"},
     "executors": {"core", "io", "stages", "engines", "resources"},
     "assets": {
@@ -52,8 +49,7 @@ LAYERS: dict[str, set[str]] = {
 """Part of the package -> the parts it may import; a part may always import itself."""
 
 DAGSTER_PARTS = {
-    *("assets", "executors", "resources", "definitions", "cli", "commands"),
-    *("instance", "runs", "run_events", "run_worker"),
+    *("assets", "executors", "resources", "runs", "definitions", "cli", "commands"),
 }
 HEAVY = {"av", "cupy", "cv2", "numba", "pandas", "simplejpeg", "torch", "yt_dlp"}
 BANNED = {

@@ -52,9 +52,7 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
     key = asset_key(settings.dataset, split, stage)
     partitions = class_partitions(settings.dataset, split)
 
-    def run_class(
-        context: dg.AssetExecutionContext, config: StageConfig
-    ) -> dg.MaterializeResult:
+    def run_class(context: dg.AssetExecutionContext, config: StageConfig) -> dg.MaterializeResult:
         from kinetics_assets.stages.order import ClassOrder
         from kinetics_assets.stages.run import run_stage
 

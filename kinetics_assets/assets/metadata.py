@@ -151,5 +151,3 @@ def _by_count(counts: Mapping[Any, int]) -> list[tuple[str, int]]:
 def _as_list(counts: Mapping[Any, int]) -> str:
     """Return a Markdown list of counts."""
     return "\n".join(f"- {count} {name}" for name, count in _by_count(counts))
-
-

@@ -113,7 +113,7 @@ def _demo_mirror(root: Path) -> Mirror | None:
 
 def _prepare_home(root: Path) -> Path:
     """Return DAGSTER_HOME with its database ready and runs of dead processes marked failed."""
-    from kinetics_assets.instance import dagster_home, open_instance, reap_dead_runs
+    from kinetics_assets.runs import dagster_home, open_instance, reap_dead_runs
 
     home = dagster_home(root)
     with open_instance(home) as instance:

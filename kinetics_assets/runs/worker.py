@@ -1,15 +1,9 @@
-"""The process of one Dagster run of `kinetics_assets.runs`: executes a job and ends.
-
-Usage: ``python -m kinetics_assets.run_worker <json>``, as `WorkOrder` packs it. The process is
-forked by a nursery, dies with it, and has one of its own for its steps.
-"""
+"""What the process of one run does: it executes a job and ends."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +11,8 @@ from typing import Any
 import dagster as dg
 
 from kinetics_assets.executors.gpu import WORKER_TAG
-from kinetics_assets.instance import open_instance
 from kinetics_assets.io.processes import identity
+from kinetics_assets.runs.instance import open_instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +44,7 @@ def job_named(name: str) -> dg.JobDefinition:
 def work(order: WorkOrder) -> bool:
     """Execute the run of `order` and return whether it succeeded."""
     job = dg.build_reconstructable_job(
-        "kinetics_assets.run_worker",
+        __name__,
         "job_named",
         (order.job,),
         reconstructor_working_directory=str(Path.cwd()),
@@ -64,8 +58,3 @@ def work(order: WorkOrder) -> bool:
             asset_selection=[dg.AssetKey(key) for key in order.keys],
         )
         return result.success
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Dagster cancels the run on both
-    sys.exit(0 if work(WorkOrder(**json.loads(sys.argv[1]))) else 1)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
-from kinetics_assets.assets.partitions import annotations_key, asset_key
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.runs.requests import RunRequest, target_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kinetics_assets.core.clips import Split
-    from kinetics_assets.runs import RunRequest
 
 Kind = Literal["step_started", "step_done", "step_failed", "step_retried"]
 _KINDS: dict[dg.DagsterEventType, Kind] = {
@@ -54,12 +53,8 @@ class RunLog:
         self._cursor: str | None = None
         self._metadata: dict[str, dict[str, int | float | str]] = {}
         self._steps = {
-            (
-                annotations_key(request.dataset)
-                if stage is Stage.ANNOTATIONS
-                else asset_key(request.dataset, split, stage)
-            ).to_python_identifier(): (split, stage)
-            for split, stage in request.targets
+            target_key(request.dataset, *target).to_python_identifier(): target
+            for target in request.targets
         }
         self.run_id: str | None = None
         self.failures: list[str] = []

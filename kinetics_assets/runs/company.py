@@ -1,14 +1,4 @@
-"""Runs that the command line starts: one Dagster run per class, seen in the UI like any other.
-
-::
-
-    this process ── nursery ─┬─ run worker ── nursery ─┬─ step
-                             └─ run worker ── ...      └─ step
-
-Each process dies with the one to its left, whatever kills that. SIGTERM and SIGINT end the runs
-first, so that Dagster shows them as cancelled; after a SIGKILL `reap_dead_runs` clears up at the
-next start.
-"""
+"""The run workers of one command: started, watched and ended together."""
 
 from __future__ import annotations
 
@@ -17,83 +7,36 @@ import time
 import uuid
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kinetics_assets.assets.jobs import (
-    annotations_job_name,
-    filelists_job_name,
-    prepare_job_name,
-)
-from kinetics_assets.assets.partitions import annotations_key, asset_key, partition_of
-from kinetics_assets.core.clips import Split
-from kinetics_assets.core.errors import InternalError
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
 from kinetics_assets.executors.gpu import STEP_IMPORTS
 from kinetics_assets.executors.nursery import Birth, Nursery
-from kinetics_assets.instance import (
-    dagster_home,
-    is_materialised,
-    open_instance,
-    reap_dead_runs,
+from kinetics_assets.runs.events import RunLog
+from kinetics_assets.runs.instance import dagster_home, open_instance, reap_dead_runs
+from kinetics_assets.runs.requests import (
+    REQUEST_TAG,
+    RunOutcome,
+    RunRequest,
+    order_of,
+    parts_of,
 )
-from kinetics_assets.run_events import RunEvent, RunLog
-from kinetics_assets.run_worker import WorkOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from types import FrameType
-    from typing import Any
 
     import dagster as dg
 
     from kinetics_assets.core.settings import Settings
+    from kinetics_assets.runs.events import RunEvent
 
-__all__ = [
-    "RunEvent",
-    "RunOutcome",
-    "RunRequest",
-    "dagster_home",
-    "is_materialised",
-    "open_instance",
-    "reap_dead_runs",
-    "run_all",
-]
-
-REQUEST_TAG = "kinetics/request"
-_REPOSITORY_TAG = {".dagster/repository": "__repository__@kinetics_assets"}
-"""Ties a run to the jobs of workspace.yaml's code location in the UI."""
-_RUN_IMPORTS = ("kinetics_assets.definitions", "kinetics_assets.run_worker", "yt_dlp", "numba")
+_RUN_IMPORTS = ("kinetics_assets.definitions", "kinetics_assets.runs.worker", "yt_dlp", "numba")
 """What is imported once for many runs; the last two each serve one stage."""
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 15.0
 _LOG_TAIL_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """One run: stages of one class, or a stage that knows no classes."""
-
-    dataset: str
-    label: str | None
-    """Class; empty for unlabelled test rows; None for annotations and file lists."""
-    targets: tuple[tuple[Split, Stage], ...]
-    """What to materialise; the split of annotations does not matter."""
-    retry_now: bool = False
-    """Also try clips that failed for good or whose pause is not over."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
-    """How a run ended."""
-
-    request: RunRequest
-    run_id: str | None
-    """None when the worker ended before it made a run."""
-    succeeded: bool
-    failure: str = ""
-    """Why it did not succeed, for a person; one paragraph per failed step."""
 
 
 @dataclass(slots=True)
@@ -123,8 +66,8 @@ class _Company:
         output = self.home / "worker_logs" / f"{token}.log"
         output.parent.mkdir(mode=0o700, exist_ok=True)
         birth = Birth(
-            "kinetics_assets.run_worker",
-            (_order(request, home=self.home, token=token).pack(),),
+            "kinetics_assets.runs",
+            (order_of(request, home=self.home, token=token).pack(),),
             log_path=str(output),
             has_nursery=True,
         )
@@ -182,7 +125,7 @@ def run_all(
         max_parallel: Most runs at a time.
         on_event: Called in this process for each step that starts, ends or fails.
     """
-    waiting = deque(part for request in requests for part in _parts(request))
+    waiting = deque(part for request in requests for part in parts_of(request))
     order = {part: number for number, part in enumerate(waiting)}
     home = dagster_home(settings.root)
     outcomes: list[RunOutcome] = []
@@ -205,54 +148,6 @@ def run_all(
         finally:
             company.stop()
     return sorted(outcomes, key=lambda outcome: order[outcome.request])
-
-
-def _parts(request: RunRequest) -> list[RunRequest]:
-    """Return `request` as requests that each fit one job."""
-    by_job: dict[str, list[tuple[Split, Stage]]] = {}
-    for split, stage in request.targets:
-        by_job.setdefault(_job_of(request.dataset, split, stage), []).append((split, stage))
-    return [replace(request, targets=tuple(targets)) for targets in by_job.values()]
-
-
-def _job_of(dataset: str, split: Split, stage: Stage) -> str:
-    """Return the name of the job that makes a stage."""
-    if stage is Stage.ANNOTATIONS:
-        return annotations_job_name(dataset)
-    if stage is Stage.FILELISTS:
-        return filelists_job_name(dataset)
-    return prepare_job_name(dataset, split)
-
-
-def _order(request: RunRequest, *, home: Path, token: str) -> WorkOrder:
-    """Return what the worker of a request has to do.
-
-    Raises:
-        InternalError: The request names a class for a stage that knows none, or the reverse.
-    """
-    by_class = {stage in CLASS_STAGES for _, stage in request.targets}
-    if by_class != {request.label is not None}:
-        raise InternalError(f"{request} mixes stages with and without classes.")
-    keys = [
-        annotations_key(request.dataset)
-        if stage is Stage.ANNOTATIONS
-        else asset_key(request.dataset, split, stage)
-        for split, stage in request.targets
-    ]
-    tags = {REQUEST_TAG: token, **_REPOSITORY_TAG}
-    if request.label is not None:
-        tags["dagster/partition"] = partition_of(request.label)
-    config: dict[str, Any] = {}
-    if request.retry_now and request.label is not None:
-        options = {"config": {"retry_now": True}}
-        config = {"ops": {key.to_python_identifier(): options for key in keys}}
-    return WorkOrder(
-        home=str(home),
-        job=_job_of(request.dataset, *request.targets[0]),
-        keys=[list(key.path) for key in keys],
-        tags=tags,
-        run_config=config,
-    )
 
 
 def _tail(output: Path, status: int) -> str:
