@@ -6,7 +6,8 @@
     gray.py       colour frame -> gray frame of the size that flow is computed at
     tvl1.py       the numbers of the TV-L1 profile "opencv4-cuda"
     reference.py  the profile word for word in NumPy: slow, the oracle of all tests
-    cpu.py        the same profile at speed (cpu_kernels.py: its numba kernels)
+    cpu.py        the same profile at speed
+                  (cpu_kernels.py: its numba kernels; cpu_taps.py: one vector instruction of them)
     preview.py    OpenCV's DIS and Farneback: other algorithms, only by explicit name
     quantise.py   flow in pixels <-> 8-bit grey levels
     registry.py   name -> engine

@@ -13,8 +13,8 @@ p22, and per warp ix, iy, 1 / (ix^2 + iy^2) or 0, and the residual at zero flow.
 lies at (y + 1) * stride + _LEFT + x. Right of the image, u repeats its last pixel and the data
 planes are zero, so that kernels run over whole vectors. Rows are counted from 1.
 
-Numba's disk cache sees changes of this file only: all kernels live here, and `REVISION` is raised
-with any number in `tvl1.py`.
+Numba's disk cache sees changes of this file only: raise `REVISION` with any change of `tvl1.py` or
+`cpu_taps.py` too, or old machine code stays in use.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from numba import njit
 
 from kinetics_assets.engines import tvl1
+from kinetics_assets.engines.cpu_taps import add_up_taps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ _MARGIN: Final = 3
 
 _U1 = np.uintp(1)
 _U2 = np.uintp(2)
-_CHANNELS = np.uintp(3)
+_CHANNELS = np.uintp(4)
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
 _HALF = np.float32(0.5)
@@ -272,7 +273,7 @@ def _warp(image0: Plane, texture: Plane, state: State, stride: int) -> None:
     cell_y = np.empty(width, np.int32)
     weight_x = np.empty((4, width), np.float32)
     weight_y = np.empty((4, width), np.float32)
-    samples = np.empty((3, width), np.float32)
+    samples = np.empty(4 * width, np.float32)
     flat = texture.reshape(-1)
     for y in range(height):
         here = np.uintp((y + 1) * stride + _LEFT)
@@ -280,13 +281,13 @@ def _warp(image0: Plane, texture: Plane, state: State, stride: int) -> None:
         _taps(u2, here, np.float32(y), _ZERO, np.float32(height + 1), cell_y, weight_y)
         _sample_row(flat, pitch, cell_x, cell_y, weight_x, weight_y, samples)
         for x in range(np.uintp(width)):
-            gx = samples[0, x]
-            gy = samples[1, x]
+            gx = samples[x * _CHANNELS]
+            gy = samples[x * _CHANNELS + _U1]
             squared = gx * gx + gy * gy
             ix[here + x] = gx
             iy[here + x] = gy
             inverse[here + x] = _ONE / squared if squared > _FLAT else _ZERO
-            moved = samples[2, x] - gx * u1[here + x] - gy * u2[here + x]
+            moved = samples[x * _CHANNELS + _U2] - gx * u1[here + x] - gy * u2[here + x]
             residual[here + x] = moved - image0[y, x]
 
 
@@ -321,53 +322,34 @@ def _sample_row(
     texture: Plane, pitch: Offset, cell_x: Cells, cell_y: Cells,
     weight_x: Plane, weight_y: Plane, samples: Plane,
 ) -> None:  # fmt: skip
-    """Fill `samples` (x gradient, y gradient, value) of one row by 4x4 taps of `texture`."""
-    one, two, three = _CHANNELS, _CHANNELS * _U2, _CHANNELS * np.uintp(3)
+    """Fill `samples` (x gradient, y gradient, value, 0) of one row by 4x4 taps of `texture`."""
     first = _MARGIN - 1
     for x in range(np.uintp(cell_x.size)):
         tap = np.uintp(cell_y[x] + first) * pitch + np.uintp(cell_x[x] + first) * _CHANNELS
-        a0, a1, a2, a3 = weight_x[0, x], weight_x[1, x], weight_x[2, x], weight_x[3, x]
-        gx, gy, value = _ZERO, _ZERO, _ZERO
-        for j in range(4):
-            b = weight_y[j, x]
-            gx += b * (
-                a0 * texture[tap] + a1 * texture[tap + one]
-                + a2 * texture[tap + two] + a3 * texture[tap + three]
-            )  # fmt: skip
-            tap += _U1
-            gy += b * (
-                a0 * texture[tap] + a1 * texture[tap + one]
-                + a2 * texture[tap + two] + a3 * texture[tap + three]
-            )  # fmt: skip
-            tap += _U1
-            value += b * (
-                a0 * texture[tap] + a1 * texture[tap + one]
-                + a2 * texture[tap + two] + a3 * texture[tap + three]
-            )  # fmt: skip
-            tap += pitch - _U2
-        samples[0, x] = gx
-        samples[1, x] = gy
-        samples[2, x] = value
+        across = (weight_x[0, x], weight_x[1, x], weight_x[2, x], weight_x[3, x])
+        down = (weight_y[0, x], weight_y[1, x], weight_y[2, x], weight_y[3, x])
+        add_up_taps(texture, tap, pitch, across, down, samples, x * _CHANNELS)
 
 
 @_kernel
 def gradient_texture(image: Plane) -> Plane:
-    """Return x gradient, y gradient and value of each pixel side by side, with a repeated border.
+    """Return x gradient, y gradient, value and 0 of each pixel, with a repeated border.
 
-    Shape (H + 7, (W + 7) * 3): three pixels of margin above and left, four below and right, which
+    Shape (H + 7, (W + 7) * 4): three pixels of margin above and left, four below and right, which
     is what four taps at positions from -2 to W + 1 need.
     """
     height, width = image.shape
-    texture = np.empty((height + 7, (width + 7) * 3), np.float32)
+    texture = np.empty((height + 7, (width + 7) * 4), np.float32)
     for row in range(height + 7):
         y = min(max(row - _MARGIN, 0), height - 1)
         above, below = max(y - 1, 0), min(y + 1, height - 1)
         for column in range(width + 7):
             x = min(max(column - _MARGIN, 0), width - 1)
             left, right = max(x - 1, 0), min(x + 1, width - 1)
-            texture[row, column * 3] = _HALF * (image[y, right] - image[y, left])
-            texture[row, column * 3 + 1] = _HALF * (image[below, x] - image[above, x])
-            texture[row, column * 3 + 2] = image[y, x]
+            texture[row, column * 4] = _HALF * (image[y, right] - image[y, left])
+            texture[row, column * 4 + 1] = _HALF * (image[below, x] - image[above, x])
+            texture[row, column * 4 + 2] = image[y, x]
+            texture[row, column * 4 + 3] = _ZERO
     return texture
 
 
