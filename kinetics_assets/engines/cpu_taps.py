@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import types  # noqa: TID253  # see the module docstring
+from numba.extending import intrinsic  # noqa: TID253  # as the line above
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ _FLOAT_BYTES: Final = 4
 _FUSE: Final = ("contract",)
 
 
-def _signature(
+def _signature(  # noqa: PLR0917  # numba passes arguments by position
     _typing: Foreign,
     texture: Foreign,
     tap: Foreign,
