@@ -9,6 +9,17 @@ from functools import cache
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a loaded machine is no failure; a found example is printed, so that it can be made a test
+settings.register_profile(
+    "loaded machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+    print_blob=True,
+)
+settings.load_profile("loaded machine")
 
 _KEPT = ("KINETICS_REQUIRE_GPU", "KINETICS_TEST_")
 
