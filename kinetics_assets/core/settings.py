@@ -73,6 +73,8 @@ class SourceSettings:
     """Pause before a retryable clip is asked for again; doubles with each attempt, up to a week."""
     timeout_seconds: float = 30.0
     """Longest silence on a connection."""
+    connections: int = 4
+    """Videos that one step fetches and checks at a time."""
     max_source_bytes: int = 4 * 2**30
     """Largest file that is downloaded."""
 
@@ -118,9 +120,6 @@ class ResizeRecipe:
             keep_audio=False,
             upscale=True,
         )
-
-
-
 
 
 @dataclass(frozen=True, slots=True)

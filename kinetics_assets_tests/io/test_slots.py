@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +91,27 @@ def test_a_waiting_step_goes_on_when_a_slot_is_free(tmp_path: Path) -> None:
             assert _free(tmp_path, 1) == 0
 
 
+def test_a_waiting_step_shares_the_process_of_the_holder(tmp_path: Path) -> None:
+    """Two steps in one process wait for each other just as two processes do."""
+    entered, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lease_slots(tmp_path, total=1, want=1):
+            entered.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait()
+    asked = iter([done.set])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", lambda _seconds: next(asked, lambda: None)())
+        with lease_slots(tmp_path, total=1, want=1) as held:
+            assert held == 1
+            assert done.is_set()
+    holder.join()
+
+
 def test_a_program_started_by_the_holder_does_not_keep_a_slot(tmp_path: Path) -> None:
     """A child that outlives its step must not hold the step's slots."""
     code = """
@@ -117,6 +143,24 @@ def test_nothing_is_no_number_of_slots(tmp_path: Path, total: int, want: int) ->
         lease_slots(tmp_path, total=total, want=want),
     ):
         pass
+
+
+def test_a_lock_that_fails_otherwise_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without locks is an error, and no descriptor is left open."""
+    opened: list[int] = []
+
+    def refuse(fd: int, _how: int) -> None:
+        opened.append(fd)
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="no locks"), lease_slots(tmp_path, total=2, want=1):
+        pass
+    (fd,) = opened
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
 
 
 def test_a_closed_folder_is_a_fault_of_the_machine(tmp_path: Path) -> None:
