@@ -44,7 +44,9 @@ class KilledFromOutsideError(Exception):
 class ConfinedChild:
     """A running child and its pipes."""
 
-    def __init__(self, module: str, limits: Limits) -> None:
+    def __init__(
+        self, module: str, limits: Limits, *, writable: tuple[str, ...] | None = None
+    ) -> None:
         """Start a child and wait until it has confined itself.
 
         Raises:
@@ -75,6 +77,7 @@ class ConfinedChild:
             "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.max_output_bytes,
             "open_files": _OPEN_FILES,
+            "writable": writable,
         }
         try:
             hello = self.ask(json.dumps(config).encode() + b"\n", seconds=_START_SECONDS)
@@ -83,7 +86,7 @@ class ConfinedChild:
             self.kill()
             if isinstance(error, Exception):
                 raise SandboxUnusable(
-                    f"The decoding process does not start: {error} {self._words()}".strip(),
+                    f"The decoding process does not start: {error}",
                     remedy="`kinetics doctor` says what is missing.",
                 ) from error
             raise

@@ -7,8 +7,9 @@ did wrong (no space, no permission, no tool) as an environment fault. The next c
 child.
 
 What a child may not do: open sockets, start programs, processes, tracers or mounts, signal others,
-raise its own limits (see `kinetics_assets.io.seccomp`); outlive its parent; fill memory, disk or
-time without bound. What it may still do is read and write files as this user.
+raise its own limits (see `kinetics_assets.io.seccomp`); write or remove files outside the folders
+it is given (see `kinetics_assets.io.landlock`); outlive its parent; fill memory, disk or time
+without bound. What it may still do is read files as this user, and write below those folders.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from kinetics_assets.core.reasons import Kind, Reason
 from kinetics_assets.io.confined import ConfinedChild, KilledFromOutsideError, clean_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from kinetics_assets.core.settings import Limits
@@ -37,16 +40,22 @@ if TYPE_CHECKING:
 class Sandbox:
     """One confined child at a time; start lazily, close when done (a context manager)."""
 
-    def __init__(self, module: str, *, limits: Limits) -> None:
+    def __init__(
+        self, module: str, *, limits: Limits, writable: Sequence[Path] | None = None
+    ) -> None:
         """Remember what to run.
 
         Args:
             module: Module whose ``OPERATIONS`` (name -> function of JSON-able keywords, returning a
                 JSON-able dict) the child offers. Never taken from data.
             limits: Caps on each call.
+            writable: Existing folders below which the child may write; None means anywhere.
         """
         self._module = module
         self._limits = limits
+        self._writable = (
+            None if writable is None else tuple(str(folder.resolve()) for folder in writable)
+        )
         self._child: ConfinedChild | None = None
         self._degraded: tuple[str, ...] | None = None
         self._lock = threading.Lock()
@@ -118,7 +127,7 @@ class Sandbox:
         if self._child is not None and self._child.is_alive:
             return self._child
         self._drop_child()
-        self._child = ConfinedChild(self._module, self._limits)
+        self._child = ConfinedChild(self._module, self._limits, writable=self._writable)
         self._degraded = self._child.degraded
         return self._child
 

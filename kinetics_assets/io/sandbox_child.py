@@ -52,7 +52,7 @@ def _die_with_parent() -> None:
 def _confine(config: Mapping[str, Any]) -> list[str]:
     """Give up what decoding does not need; return what could not be given up."""
     # isort: split - sys.path is set just before
-    from kinetics_assets.io import seccomp
+    from kinetics_assets.io import landlock, seccomp
 
     wanted = {
         "RLIMIT_AS": config["memory_bytes"],
@@ -63,9 +63,10 @@ def _confine(config: Mapping[str, Any]) -> list[str]:
         "RLIMIT_CORE": 0,
     }
     degraded = [text for name, value in wanted.items() if (text := _limit(name, value))]
-    if problem := seccomp.install():
-        degraded.append(problem)
-    return degraded
+    if config["writable"] is not None:
+        degraded.append(landlock.confine_writes(config["writable"]))
+    degraded.append(seccomp.install())
+    return [text for text in degraded if text]
 
 
 def _limit(name: str, value: int) -> str:

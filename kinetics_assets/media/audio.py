@@ -45,7 +45,9 @@ def audio_packets(
 
 def can_copy(video: OpenVideo) -> bool:
     """Return whether the sound of `video` can be copied into an MP4."""
-    return video.audio is not None and video.audio.codec_context.name in FIT_FOR_MP4
+    context = video.audio.codec_context if video.audio is not None else None
+    # a codec that libav does not know has no context
+    return context is not None and context.name in FIT_FOR_MP4
 
 
 def _span(

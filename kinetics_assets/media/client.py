@@ -30,9 +30,15 @@ class MediaWorker:
     removes them after an error.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        """Prepare a worker that keeps to `limits`; the child starts with the first call."""
-        self._sandbox = Sandbox(_OPERATIONS, limits=limits)
+    def __init__(self, limits: Limits, *, writable: Sequence[Path] | None = None) -> None:
+        """Prepare a worker; its child starts with the first call.
+
+        Args:
+            limits: Caps on each call.
+            writable: Existing folders below which targets lie (on another disk: the folder there);
+                the kernel refuses all other writes. None means anywhere.
+        """
+        self._sandbox = Sandbox(_OPERATIONS, limits=limits, writable=writable)
         self._caps = {"max_side_px": limits.max_side_px, "max_frames": limits.max_frames}
 
     @property

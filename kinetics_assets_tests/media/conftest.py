@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def worker() -> Iterator[MediaWorker]:
-    """A worker with the default limits, but for time."""
-    with MediaWorker(Limits(clip_wall_seconds=60, clip_cpu_seconds=60)) as shared:
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaWorker]:
+    """A worker with the default limits, but for time, that writes to temporary folders only."""
+    limits = Limits(clip_wall_seconds=60, clip_cpu_seconds=60)
+    # links to /dev/full stand for a full disk
+    writable = [tmp_path_factory.getbasetemp(), Path("/dev")]
+    with MediaWorker(limits, writable=writable) as shared:
         yield shared

@@ -124,6 +124,17 @@ def test_sound_that_does_not_fit_is_left_out(worker: MediaWorker, tmp_path: Path
     assert facts.frames_decoded == 25
 
 
+def test_sound_of_an_unknown_codec_is_left_out(worker: MediaWorker, tmp_path: Path) -> None:
+    """Regression: such a stream has no codec context, which ended the operation."""
+    source = media.with_audio(tmp_path / "source")
+    # both places where an MP4 names the codec of its sound
+    data = source.read_bytes().replace(b"mp4a", b"zzzz").replace(b"\x40\x15", b"\xfe\x15")
+    source.write_bytes(data)
+    _, facts = cut(worker, source, start=0, end=1)
+    assert not facts.has_audio
+    assert facts.frames_decoded == 25
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_the_rotation_tag_stays(degrees: int, worker: MediaWorker, tmp_path: Path) -> None:
     """Pixels stay as stored, readers still turn them upright."""

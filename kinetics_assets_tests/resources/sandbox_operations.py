@@ -91,6 +91,19 @@ def _missing() -> Record:
     raise ModuleNotFoundError("No module named 'av'", name="av")
 
 
+def _change(*, how: str, path: str) -> Record:
+    actions = {
+        "remove": lambda: Path(path).unlink(),
+        "rename": lambda: Path(path).rename(f"{path}.moved"),
+        "truncate": lambda: os.truncate(path, 0),
+        "make": lambda: Path(path).touch(),
+        "make folder": lambda: Path(path).mkdir(),
+        "link": lambda: Path(path).symlink_to("/etc/passwd"),
+        "append": lambda: Path(path).open("ab").close(),
+    }
+    return _tried(actions[how])
+
+
 def _write(*, path: str, size: int) -> Record:
     with Path(path).open("wb", buffering=0) as file:
         try:
@@ -137,6 +150,7 @@ OPERATIONS = {
     "facts": _facts,
     "missing": _missing,
     "write": _write,
+    "change": _change,
     "os error": _os_error,
     "bug": _bug,
     "thread": _thread,
