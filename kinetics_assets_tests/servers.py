@@ -1,7 +1,8 @@
 """A real HTTP server on loopback with one misbehaviour per path, and a log of what it was asked.
 
 Faults are named by the first part of the path: ``/status-404/x.mp4``, ``/short-length/x.mp4``. Any
-other path is served from `FaultServer.files`, 404 if it is not there.
+other path is served from `FaultServer.files`, 404 if it is not there; ``/gzip`` and ``/deflate``
+with that content encoding.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
             suffix = path[path.rfind(".") :]
             body = server.files[path]
             headers = {"Content-Type": _TYPES.get(suffix, "application/octet-stream")}
+            if path in {"/gzip", "/deflate"}:
+                headers |= {"Content-Type": "text/html", "Content-Encoding": path[1:]}
             self._start(200, headers | {"Content-Length": str(len(body)), "ETag": '"e1"'})
             self._send(body)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ needs_real_lists = pytest.mark.skipif(
 def _parse(data: bytes, *, split: Split = Split.VAL, dataset: str = "kinetics400") -> ParsedList:
     """Return the parsed list `data`."""
     return parse_list(data, dataset=dataset, split=split, name="list.csv")
+
+
+@cache
+def _real(name: str, dataset: str) -> ParsedList:
+    """Return a parsed real list."""
+    data = (REAL / name).read_bytes()
+    return parse_list(data, dataset=dataset, split=Split.VAL, name=name)
 
 
 def _clips(parsed: ParsedList) -> list[tuple[str, str]]:
@@ -208,7 +216,7 @@ _LINE = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(lines=st.lists(_LINE, max_size=12), end=st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_every_line_is_a_row_or_a_rejected_line(lines: list[bytes], end: bytes) -> None:
     """Whatever the lines are: accepted + rejected = lines that are not blank, by number."""
@@ -222,7 +230,7 @@ def test_every_line_is_a_row_or_a_rejected_line(lines: list[bytes], end: bytes) 
         assert row.clip.label in class_indices("kinetics400")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Bytes of any kind give a list or an `AnnotationError`, nothing else."""
@@ -285,10 +293,9 @@ def test_no_row_of_the_real_lists_is_lost(
     name: str, dataset: str, rows: int, dialect: Dialect, classes: int
 ) -> None:
     """Every line of three published lists is a row, in as many classes as the dataset has."""
-    data = (REAL / name).read_bytes()
-    parsed = parse_list(data, dataset=dataset, split=Split.VAL, name=name)
+    parsed = _real(name, dataset)
     assert (len(parsed.rows), parsed.rejected, parsed.dialect) == (rows, (), dialect)
-    assert len(parsed.rows) == len(data.splitlines()) - 1
+    assert len(parsed.rows) == len((REAL / name).read_bytes().splitlines()) - 1
     assert len({row.clip.label for row in parsed.rows}) == classes
     assert len({row.clip for row in parsed.rows}) == rows
 
@@ -296,9 +303,7 @@ def test_no_row_of_the_real_lists_is_lost(
 @needs_real_lists
 def test_videos_of_two_classes_stay_two_rows() -> None:
     """Six videos of the K600 list feed two classes each; none overwrites the other."""
-    name = "kinetics-600_val.csv"
-    data = (REAL / name).read_bytes()
-    parsed = parse_list(data, dataset="kinetics600", split=Split.VAL, name=name)
+    parsed = _real("kinetics-600_val.csv", "kinetics600")
     labels: dict[str, set[str]] = {}
     for row in parsed.rows:
         labels.setdefault(row.clip.id.youtube_id, set()).add(row.clip.label)
@@ -308,9 +313,7 @@ def test_videos_of_two_classes_stay_two_rows() -> None:
 @needs_real_lists
 def test_the_licence_column_of_the_real_list_is_read() -> None:
     """519 rows of the original K400 list are under Creative Commons."""
-    name = "kinetics-400_val.csv"
-    data = (REAL / name).read_bytes()
-    parsed = parse_list(data, dataset="kinetics400", split=Split.VAL, name=name)
+    parsed = _real("kinetics-400_val.csv", "kinetics400")
     assert sum(row.is_cc is True for row in parsed.rows) == 519
     assert sum(row.is_cc is None for row in parsed.rows) == 0
 
