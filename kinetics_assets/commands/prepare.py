@@ -137,12 +137,20 @@ def _undone_table(outcome: Outcome) -> Table:
     """Return the runs that failed and the classes that are held back, with the reasons."""
     table = Table("what", "why", box=None, pad_edge=False)
     for what, why in outcome.failed:
-        table.add_row(Text(what), Text(" ".join(why.split())[:_SHOWN_CHARACTERS]))
+        table.add_row(Text(what), Text(_shortened(why)))
     for plan in outcome.held_back:
         held = ", ".join(f"{split} {stage}" for split, stage in plan.held_back)
         why = f"too incomplete, and nothing is due now: {held} (--retry-now tries again)"
         table.add_row(Text(plan.label), Text(why))
     return table
+
+
+def _shortened(text: str) -> str:
+    """Return beginning and end of a long text in one line; the end often has the cause."""
+    words = " ".join(text.split())
+    if len(words) <= 2 * _SHOWN_CHARACTERS:
+        return words
+    return f"{words[:_SHOWN_CHARACTERS]} ... {words[-_SHOWN_CHARACTERS:]}"
 
 
 def _annotation_source(text: str) -> str:

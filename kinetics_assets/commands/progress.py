@@ -33,7 +33,8 @@ from kinetics_assets.stages.status import DatasetStatus, StatusReader
 
 _POLL_SECONDS = 1.0
 _IDLE_FACTOR = 20.0
-"""Reading takes at most one part in this many of the time."""
+"""Reading takes at most one part in this many of a core's time."""
+_LONGEST_PAUSE_SECONDS = 60.0
 _PLAIN_SECONDS = 10.0
 
 
@@ -102,9 +103,12 @@ class StageProgress:
         """Look again and again until told to stop."""
         wait_seconds = 0.1
         while not self._stop.wait(wait_seconds):
-            began = time.monotonic()
+            began = time.thread_time()
             self._look()
-            wait_seconds = max(_POLL_SECONDS, _IDLE_FACTOR * (time.monotonic() - began))
+            cost_seconds = time.thread_time() - began
+            wait_seconds = min(
+                max(_POLL_SECONDS, _IDLE_FACTOR * cost_seconds), _LONGEST_PAUSE_SECONDS
+            )
 
     def _look(self) -> None:
         """Read the status once and show it; what cannot be read is left for the step to report."""
