@@ -18,7 +18,7 @@ import pytest
 
 from kinetics_assets.core.settings import Settings
 from kinetics_assets_tests.handmade import CLIP, TRAIN, build
-from kinetics_assets_tests.marked import await_no_process
+from kinetics_assets_tests.processes import marked, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,7 +263,6 @@ def test_up_serves_the_ui_and_leaves_nothing_running(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     """The UI answers on loopback, the definitions load, and a signal ends every process."""
-    mark = f"KINETICS_TEST_MARK={tmp_path}"
     log = tmp_path / "up.log"
     with log.open("wb") as sink:
         up = subprocess.Popen(
@@ -282,7 +281,7 @@ def test_up_serves_the_ui_and_leaves_nothing_running(
             up.send_signal(number)
             code = up.wait(60)
     assert code == 0, log.read_text()
-    assert await_no_process(mark) == []
+    until(lambda: not marked(str(tmp_path)), "the processes of `up` to end")
 
 
 def _await_address(up: subprocess.Popen[bytes], log: Path) -> str:

@@ -6,17 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.demo.mirror import CACHE_FOLDER
 from kinetics_assets.io.settings_file import load_settings
 from kinetics_assets.verify import tree_lines
+from kinetics_assets_tests.processes import MARK, marked
 
 CLASSES = 2
 SECONDS = 600
-MARK = "KINETICS_TEST_MARK"
-"""Environment variable that finds every process of a run again."""
+_GRACE_SECONDS = 20.0
+"""The kernel needs a moment to end what is tied to a dead parent."""
 
 
 def command(root: Path, *, classes: int = CLASSES) -> list[str]:
@@ -67,6 +69,14 @@ def stamps(root: Path) -> dict[str, tuple[int, int, int]]:
         for path in sorted((root / "demo").rglob("*"))
         if path.is_file() and path.suffix != ".lock" and (stat := path.stat())
     }
+
+
+def left_over(root: Path) -> list[str]:
+    """Return the command lines of processes of runs under `root` that do not end by themselves."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while (found := marked(str(root))) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return list(found.values())
 
 
 def take_mirror(source: Path, target: Path) -> None:

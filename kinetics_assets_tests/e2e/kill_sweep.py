@@ -21,7 +21,6 @@ from pathlib import Path
 from kinetics_assets.io.settings_file import load_settings
 from kinetics_assets.verify import verify_dataset
 from kinetics_assets_tests.e2e import demo_runs
-from kinetics_assets_tests.marked import await_no_process
 
 
 @dataclass
@@ -58,7 +57,7 @@ def sweep(root: Path, *, kills: int, seed: int, span_seconds: float) -> Sweep:
         whole_group = choose.random() < 0.5
         _kill_one(done, after_seconds, whole_group=whole_group)
     done.last = demo_runs.run(root)
-    done.orphans += await_no_process(f"{demo_runs.MARK}={root}")
+    done.orphans += demo_runs.left_over(root)
     return done
 
 
@@ -89,7 +88,7 @@ def _kill_one(done: Sweep, after_seconds: float, *, whole_group: bool) -> None:
         child.wait()
         target = "group" if whole_group else "parent"
         done.kills.append(f"{target} after {after_seconds:.1f} s")
-    done.orphans += await_no_process(f"{demo_runs.MARK}={done.root}")
+    done.orphans += demo_runs.left_over(done.root)
 
 
 def main() -> int:
