@@ -85,8 +85,11 @@ def class_rows_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
         yield from ()
 
     with accepted_betas():
-        name = key.to_python_identifier()
-        return dg.multi_observable_source_asset(specs=[spec], name=name)(class_rows)
+        # only an asset that may be left out of its step need not yield a result; ours would be an
+        # event without a class beside those of the classes
+        return dg.multi_observable_source_asset(
+            specs=[spec], name=key.to_python_identifier(), can_subset=True
+        )(class_rows)
 
 
 def _changed_rows(

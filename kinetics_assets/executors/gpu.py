@@ -27,6 +27,7 @@ from dagster._core.executor.step_delegating import (
     StepHandler,
     StepHandlerContext,
 )
+from dagster._utils.interrupts import capture_interrupts as signals_cancel_run
 
 from kinetics_assets.executors.nursery import Birth, Nursery
 from kinetics_assets.io.processes import identity
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
 
-WORKER_TAG = "kinetics/worker"
-"""Tag of a run: which process works on it, as `kinetics_assets.io.processes.identity` names it."""
+WORKER_TAG = ".dagster/kinetics_worker"
+"""Tag of a run, hidden in the UI: its process, as `kinetics_assets.io.processes` names it."""
 STEP_IMPORTS = (
     "dagster._cli.api",
     "dagster._core.execution.api",
@@ -53,6 +54,7 @@ STEP_IMPORTS = (
 )
 """What every step needs, imported once per run instead of once per step."""
 _GRACE_SECONDS = 5.0
+__all__ = ["STEP_IMPORTS", "WORKER_TAG", "kinetics_executor", "signals_cancel_run"]
 
 
 class LocalStepHandler(StepHandler):

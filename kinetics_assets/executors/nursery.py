@@ -38,7 +38,10 @@ _LOST = -signal.SIGKILL
 """Exit status of children whose nursery is gone: the kernel has killed them."""
 _CHUNK_BYTES = 1 << 16
 _STOP_SECONDS = 5
-_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+_NO_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 _born_with: list[Nursery] = []
 """The nursery this process was born with, until it takes it."""
 

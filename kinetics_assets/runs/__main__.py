@@ -6,11 +6,9 @@ It is forked by a nursery, dies with it, and has one of its own for its steps.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 
 from kinetics_assets.runs.worker import WorkOrder, work
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Dagster cancels the run on both
     sys.exit(0 if work(WorkOrder(**json.loads(sys.argv[1]))) else 1)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import dagster as dg
 
-REQUEST_TAG = "kinetics/request"
-"""Tag of a run: the request it came from."""
+REQUEST_TAG = ".dagster/kinetics_request"
+"""Tag of a run, hidden in the UI: the request it came from."""
 _REPOSITORY_TAG = {".dagster/repository": "__repository__@kinetics_assets"}
 """Ties a run to the jobs of workspace.yaml's code location in the UI."""
 

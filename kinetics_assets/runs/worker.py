@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from kinetics_assets.executors.gpu import WORKER_TAG
+from kinetics_assets.executors.gpu import WORKER_TAG, signals_cancel_run
 from kinetics_assets.io.processes import identity
 from kinetics_assets.runs.instance import open_instance
 
@@ -42,14 +42,14 @@ def job_named(name: str) -> dg.JobDefinition:
 
 
 def work(order: WorkOrder) -> bool:
-    """Execute the run of `order` and return whether it succeeded."""
+    """Execute the run of `order` and return whether it succeeded; SIGTERM and SIGINT cancel it."""
     job = dg.build_reconstructable_job(
         __name__,
         "job_named",
         (order.job,),
         reconstructor_working_directory=str(Path.cwd()),
     )
-    with open_instance(Path(order.home)) as instance:
+    with signals_cancel_run(), open_instance(Path(order.home)) as instance:
         result = dg.execute_job(
             job,
             instance,

@@ -11,6 +11,7 @@ from kinetics_assets.media.client import MediaWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from kinetics_assets.core.settings import Limits
 
@@ -23,10 +24,18 @@ def for_each(
     *,
     workers: int,
     limits: Limits,
+    writable: Sequence[Path],
 ) -> tuple[str, ...]:
     """Call ``work(item, worker)`` for all items, `workers` at a time.
 
     The first error stops what has not begun; what is running is awaited, then the error is raised.
+
+    Args:
+        items: Units of work.
+        work: Called in several threads, each with a child of its own.
+        workers: How many at a time.
+        limits: Of each child.
+        writable: Folders below which a child may write; nothing else can be changed by it.
 
     Returns:
         What the sandbox of this machine does not protect against, empty when nothing.
@@ -36,7 +45,8 @@ def for_each(
     with ExitStack() as stack:
         children: SimpleQueue[MediaWorker] = SimpleQueue()
         all_children = [
-            stack.enter_context(MediaWorker(limits)) for _ in range(min(workers, len(items)))
+            stack.enter_context(MediaWorker(limits, writable=writable))
+            for _ in range(min(workers, len(items)))
         ]
         for child in all_children:
             children.put(child)

@@ -213,11 +213,19 @@ def _work(
         groups = job.groups(due)
         try:
             with _places(job, order) as places:
-                return for_each(groups, work, workers=places, limits=limits)
+                return for_each(
+                    groups, work, workers=places, limits=limits, writable=_writable(order)
+                )
         except Exception:
             with suppress(OSError, EnvironmentFault):
                 write_manifest(layout, order.split, job.stage, order.label, rows=rows.values())
             raise
+
+
+def _writable(order: ClassOrder) -> list[Path]:
+    """Return the folders that a sandboxed child of this step may write to."""
+    elsewhere = order.settings.storage.rawframes_folder
+    return [order.layout.base, *([elsewhere] if elsewhere is not None else [])]
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""The lists and the rows of each class: who turns stale when a list changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+# no public name answers "is this partition stale", only the UI's query does
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from kinetics_assets.assets.datasets import dataset_definitions
+from kinetics_assets.core.classes import class_names
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.settings import Settings
+from kinetics_assets_tests.assets.conftest import Materialise
+from kinetics_assets_tests.small_lists import EMPTY, write_lists
+
+VIDEOS = dg.AssetKey(["demo", "train", "videos"])
+ROWS = dg.AssetKey(["demo", "train", "class_rows"])
+LISTS = dg.AssetKey(["demo", "annotations"])
+DONE = [EMPTY, "air drumming", "punching person (boxing)"]
+
+
+def stale(instance: dg.DagsterInstance, settings: Settings, classes: list[str]) -> list[str]:
+    """Return those of `classes` whose videos Dagster calls stale."""
+    graph = dataset_definitions(settings).get_repository_def().asset_graph
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    return [c for c in classes if resolver.get_status(VIDEOS, c) is StaleStatus.STALE]
+
+
+def test_edges_stay_visible_from_lists_to_videos(settings: Settings) -> None:
+    """Lists lead to the rows of a class, rows to its videos; videos hang on nothing else."""
+    graph = dataset_definitions(settings).get_repository_def().asset_graph
+    assert graph.get(ROWS).parent_keys == {LISTS}
+    assert graph.get(VIDEOS).parent_keys == {ROWS}
+
+
+def test_a_changed_class_is_the_only_one_that_turns_stale(
+    settings: Settings, instance: dg.DagsterInstance, materialise: Materialise, tmp_path: Path
+) -> None:
+    """A new edition that changes one class makes that class of videos stale, and no other."""
+    assert materialise("annotations").success
+    for label in DONE:
+        assert materialise("train/videos", partition=label).success
+    assert stale(instance, settings, DONE) == []
+    write_lists(tmp_path / "lists", rows={EMPTY: ["ccccccccccc"]})
+    assert materialise("annotations").success
+    assert stale(instance, settings, DONE) == [EMPTY]
+
+
+def test_all_classes_of_a_split_are_observed_once(
+    instance: dg.DagsterInstance, materialise: Materialise
+) -> None:
+    """The first lists give each class a version, the same lists again write no event."""
+
+    def observed() -> int:
+        records = instance.fetch_observations(ROWS, limit=100).records
+        return len(records)
+
+    materialise("annotations")
+    assert observed() == len(class_names("demo"))
+    materialise("annotations")
+    assert observed() == len(class_names("demo"))
+
+
+def test_rows_can_be_observed_without_fetching(
+    settings: Settings, instance: dg.DagsterInstance, materialise: Materialise
+) -> None:
+    """The button Observe works: versions come from the stored lists."""
+    materialise("annotations")
+    instance.wipe_assets([ROWS])
+    assert materialise("train/class_rows").success
+    assert instance.fetch_observations(ROWS, limit=1).records
+
+
+def test_lists_that_are_not_there_fail_in_plain_words(
+    materialise: Materialise, tmp_path: Path
+) -> None:
+    """A missing list is one paragraph for the user, and is not tried again."""
+    for path in (tmp_path / "lists").iterdir():
+        path.unlink()
+    result = materialise("annotations")
+    (failure,) = result.get_step_failure_events()
+    told = failure.step_failure_data.user_failure_data
+    assert told is not None
+    assert "lists" in str(told.description)
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+
+
+def test_splits_are_the_three_of_the_datasets(settings: Settings) -> None:
+    """Every split has its rows, so that none is forgotten in the graph."""
+    keys = dataset_definitions(settings).get_repository_def().asset_graph.get_all_asset_keys()
+    assert {key.path[1] for key in keys if key.path[-1] == "class_rows"} == {*Split}

@@ -1,0 +1,96 @@
+"""Steps are processes of their own, tied to their run, whatever dies."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from kinetics_assets.executors import gpu
+from kinetics_assets.runs import dagster_home, open_instance, reap_dead_runs
+from kinetics_assets_tests.executors.steps import NOTES
+from kinetics_assets_tests.processes import MARK, marked, new_mark, until
+
+TOP = Path(__file__).parents[2]
+
+
+def start(home: Path, job: str, notes: Path, mark: str) -> subprocess.Popen[bytes]:
+    """Start the process of a run."""
+    notes.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "kinetics_assets_tests.executors.steps", str(home), job],
+        cwd=TOP,
+        env={**os.environ, NOTES: str(notes), MARK: mark, "CUDA_VISIBLE_DEVICES": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def only_run(home: Path) -> dg.DagsterRun:
+    """Return the one run of the home."""
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs()
+        return run
+
+
+def test_dagster_still_has_what_we_import_from_its_inside() -> None:
+    """Names that Dagster does not export are used in one file, and exist in this release."""
+    tree = ast.parse(Path(gpu.__file__).read_text(encoding="utf-8"))
+    inner = [
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dagster._")
+        for alias in node.names
+    ]
+    assert inner
+    for module, name in inner:
+        assert hasattr(importlib.import_module(str(module)), name), f"{module}.{name}"
+    for module in gpu.STEP_IMPORTS:
+        importlib.import_module(module)
+
+
+def test_steps_are_processes_without_a_gpu_and_a_killed_one_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    """Each step has its own session and sees no device; SIGKILL counts as one try of its policy."""
+    home, notes, mark = dagster_home(tmp_path), tmp_path / "notes", new_mark()
+    with start(home, "short", notes, mark) as worker:
+        assert worker.wait() == 0
+    seen = {path.name: json.loads(path.read_text()) for path in notes.iterdir()}
+    assert sorted(seen) == ["killed_once.0", "killed_once.1", "plain"]
+    assert {note["cuda"] for note in seen.values()} == {""}
+    assert all(note["session"] == note["pid"] for note in seen.values())
+    assert len({note["pid"] for note in seen.values()} - {worker.pid}) == 3
+    until(lambda: not marked(mark), "the last process to end")
+    with open_instance(home) as instance:
+        (run,) = instance.get_runs()
+        logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert ["SIGKILL" in str(log.dagster_event) for log in logs] == [True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_step_outlives_its_run(tmp_path: Path, number: signal.Signals) -> None:
+    """Ended or killed, a run worker takes its steps along; a killed run is marked failed."""
+    home, notes, mark = dagster_home(tmp_path), tmp_path / "notes", new_mark()
+    with start(home, "long", notes, mark) as worker:
+        until((notes / "endless").exists, "the step to begin")
+        assert len(marked(mark)) >= 3  # worker, nursery, step
+        worker.send_signal(number)
+        worker.wait()
+    until(lambda: not marked(mark), "all processes of the run to end")
+    if number is signal.SIGTERM:
+        assert only_run(home).status is dg.DagsterRunStatus.CANCELED
+        return
+    assert only_run(home).status is dg.DagsterRunStatus.STARTED
+    with open_instance(home) as instance:
+        assert reap_dead_runs(instance) == [only_run(home).run_id]
+    assert only_run(home).status is dg.DagsterRunStatus.FAILURE

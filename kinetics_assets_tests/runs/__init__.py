@@ -1,0 +1,1 @@
+"""Tests of the runs that the command line starts."""
