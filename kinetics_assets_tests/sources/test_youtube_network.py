@@ -118,7 +118,7 @@ def test_proxies_of_the_environment_are_not_used(
     guard: Guard, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy would connect for us, to addresses that nobody checked."""
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "https://127.0.0.1:1")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:1")
     with guarded_downloader({"quiet": True}, guard=guard) as downloader:
         assert downloader.urlopen(server.url("/x.mp4")).read() == BODY
