@@ -225,7 +225,8 @@ def _work(
 def _writable(order: ClassOrder) -> list[Path]:
     """Return the folders that a sandboxed child of this step may write to."""
     elsewhere = order.settings.storage.rawframes_folder
-    return [order.layout.base, *([elsewhere] if elsewhere is not None else [])]
+    folders = [order.layout.base, *([elsewhere] if elsewhere is not None else [])]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 @contextmanager
