@@ -97,6 +97,22 @@ def existing_root(root: Path | None) -> Path:
     return folder
 
 
+def root_to_make(root: Path | None) -> Path:
+    """Return the folder of all datasets, which need not exist but can be made.
+
+    Raises:
+        RootError: It lies below something that is no folder.
+    """
+    folder = dataset_root(root)
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not above.is_dir():
+        raise RootError(
+            f"{folder} cannot be made: {above} is no folder.",
+            remedy="Point --root or KINETICS_ROOT at a folder that can.",
+        )
+    return folder
+
+
 def folder_list(paths: Iterable[Path]) -> str:
     """Return existing folders as the value of a list setting.
 

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from kinetics_assets.commands.choices import environment, root_option
+from kinetics_assets.commands.choices import environment, root_option, root_to_make
 from kinetics_assets.commands.display import console
 from kinetics_assets.commands.preparation import Outcome, Wanted, preflight, prepare
 from kinetics_assets.commands.prepare import DEFAULT_JOBS, tell
@@ -19,7 +19,7 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import CLASS_STAGES
 from kinetics_assets.demo import clips
 from kinetics_assets.demo.mirror import MIRROR_VARIABLE, Mirror, missing_videos, prepare_folder
-from kinetics_assets.io.settings_file import dataset_root, load_settings
+from kinetics_assets.io.settings_file import load_settings
 
 _ALL = len(class_names(clips.DATASET))
 
@@ -39,7 +39,7 @@ def demo(classes: int, root: Path | None) -> int:
 
     Three of the sources are bad on purpose: a dead link, a file that ends early, a web page.
     """
-    folder = dataset_root(root)
+    folder = root_to_make(root)
     variables = {"KINETICS_ROOT": str(folder), "KINETICS_DATASETS": clips.DATASET}
     out = console()
     with environment(variables):

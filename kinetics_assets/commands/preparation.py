@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kinetics_assets.commands.progress import StageProgress
+from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import (
     AnnotationError,
@@ -26,7 +27,7 @@ from kinetics_assets.core.filelists import ListKind
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.io.annotation_store import class_versions, splits_present
+from kinetics_assets.io.annotation_store import annotated_labels, class_versions, splits_present
 from kinetics_assets.io.atomic import write_file
 from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class, with_inputs
 from kinetics_assets.stages.status import DatasetStatus, read_status
@@ -277,10 +278,18 @@ class _Session:
         """Return the classes that were asked for."""
         if self._wanted.labels is not None:
             return self._wanted.labels
-        labels: dict[str, None] = {}
+        wanted: set[str] = set()
         for split in self._wanted.splits:
-            labels |= dict.fromkeys(class_versions(self._layout, split))
-        return tuple(labels)
+            wanted.update(annotated_labels(self._layout, split))
+            # a class that lost its last row still has files to retire
+            wanted.update(
+                label
+                for label in class_versions(self._layout, split)
+                if self._layout.manifest(split, Stage.VIDEOS, label).exists()
+            )
+        return tuple(
+            label for label in [*class_names(self._settings.dataset), ""] if label in wanted
+        )
 
     def _failure_kind(self, run_id: str | None) -> str:
         """Return the name of the error that a failed step recorded, empty if it did not."""

@@ -18,6 +18,7 @@ from kinetics_assets.commands.choices import (
     environment,
     folder_list,
     root_option,
+    root_to_make,
     split_option,
 )
 from kinetics_assets.commands.display import console, counts_table, failures_table, lists_text
@@ -25,7 +26,7 @@ from kinetics_assets.commands.preparation import Outcome, Wanted
 from kinetics_assets.commands.preparation import prepare as make
 from kinetics_assets.core.classes import parse_dataset
 from kinetics_assets.core.clips import Split
-from kinetics_assets.io.settings_file import dataset_root, load_settings
+from kinetics_assets.io.settings_file import load_settings
 
 DEFAULT_JOBS = max(1, min(4, len(os.sched_getaffinity(0))))
 _SHOWN_CHARACTERS = 160
@@ -92,7 +93,7 @@ def prepare(
     wanted_labels = chosen_labels(dataset, labels)
     wanted_splits = chosen_splits(splits, default=(Split.TRAIN, Split.VAL))
     wanted_stages = chosen_stages(stages)
-    variables = {"KINETICS_ROOT": str(dataset_root(root)), "KINETICS_DATASETS": dataset}
+    variables = {"KINETICS_ROOT": str(root_to_make(root)), "KINETICS_DATASETS": dataset}
     if annotations is not None:
         variables["KINETICS_ANNOTATIONS__SOURCE"] = _annotation_source(annotations)
     if local:
