@@ -133,6 +133,16 @@ def class_versions(layout: Layout, split: Split) -> dict[str, str]:
     return {label: classes[label]["sha256"] if label in classes else nothing for label in labels}
 
 
+def annotated_labels(layout: Layout, split: Split) -> tuple[str, ...]:
+    """Return the classes that have a row in the list of `split`, in index order.
+
+    Raises:
+        AnnotationError: There is no list of `split` yet, or it is damaged.
+    """
+    classes = _classes(layout, _current(layout, split).sha256)
+    return tuple(label for label in [*class_names(layout.dataset), ""] if label in classes)
+
+
 def store_list(
     layout: Layout, data: bytes, parsed: ParsedList, *, name: str, source_address: str
 ) -> EditionInfo:
