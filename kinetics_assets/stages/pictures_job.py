@@ -197,7 +197,7 @@ class PicturesJob:
         if not folders:
             return None
         found = find_frames(folders, self._order.split, label=clip.label, clip=clip.id)
-        if found is None or isinstance(found, ClipError):
+        if found is None:
             return None
         pictures = self.found_names(found)
         per_frame = len(picture_names(self.stage, count=1, start_index=0))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
 from kinetics_assets_tests.engines.moving import moving_texture
+
+cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")
 
 SIZES = [(1, 1), (3, 50), (85, 64), (128, 96), (170, 128), (171, 131), (340, 256), (256, 455)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import av
-import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +12,8 @@ from kinetics_assets.core import errors
 from kinetics_assets.core.settings import FrameRecipe, Limits
 from kinetics_assets.media.client import FrameFacts, MediaWorker
 from kinetics_assets_tests.resources import media
+
+cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import simplejpeg
 from numpy.typing import NDArray
 
 from kinetics_assets.media import jpeg
+
+cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")
 
 SMOOTH: NDArray[np.uint8] = np.asarray(
     cv2.GaussianBlur(np.random.default_rng(5).integers(0, 255, (61, 83, 3), np.uint8), (0, 0), 3),

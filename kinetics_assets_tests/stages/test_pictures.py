@@ -122,6 +122,7 @@ def test_frames_on_another_disk(order: ClassOrder, changed: Changed, tmp_path: P
 
 def test_preview_flow_is_named_as_such(order: ClassOrder, changed: Changed) -> None:
     """Flow of the preview engines is marked as theirs, never as TV-L1."""
+    pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")
     other = changed(flow=FlowRecipe(engine="preview-dis"))
     _, flow = prepare(other, Stage.VIDEOS, Stage.FLOW)
     assert {row.engine for row in ok_rows(flow)} == {"preview-dis"}
