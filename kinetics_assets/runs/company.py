@@ -89,6 +89,10 @@ class _Company:
     def stop(self) -> None:
         """End all runs: ask first, then by force."""
         for worker in self.workers:
+            list(worker.log.news())  # learns the run's id
+            run = worker.log.run_id and self.instance.get_run_by_id(worker.log.run_id)
+            if run and not run.is_finished:
+                self.instance.report_run_canceling(run)  # else it would count as a failure
             self.nursery.kill(worker.pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
         for worker in self.workers:

@@ -72,8 +72,11 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     try:
         instance = dg.DagsterInstance.from_config(str(home))
     except dg.DagsterError as error:
+        problem = " ".join(
+            str(error).partition(" Expected:")[0].split()
+        )  # the schema is pages long
         raise SettingsError(
-            f"{home / _CONFIG_NAME}: {error}",
+            f"{home / _CONFIG_NAME}: {problem}",
             remedy="Mend the file, or delete it to get the package's own.",
         ) from error
     with instance:

@@ -42,7 +42,7 @@ def job_named(name: str) -> dg.JobDefinition:
 
 
 def work(order: WorkOrder) -> bool:
-    """Execute the run of `order` and return whether it succeeded; SIGTERM and SIGINT cancel it."""
+    """Execute the run of `order` and return whether it succeeded; SIGTERM ends it in order."""
     job = dg.build_reconstructable_job(
         __name__,
         "job_named",

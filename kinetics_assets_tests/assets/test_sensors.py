@@ -52,9 +52,7 @@ def test_nothing_prepared_is_said_so(settings: Settings, instance: dg.DagsterIns
     assert why == "; ".join(f"{split}: nothing was prepared yet" for split in Split) + "."
 
 
-def test_a_run_of_the_split_is_waited_for(
-    settings: Settings, instance: dg.DagsterInstance
-) -> None:
+def test_a_run_of_the_split_is_waited_for(settings: Settings, instance: dg.DagsterInstance) -> None:
     """While a run works on a split its lists wait; other splits do not."""
     touch(settings, Split.TRAIN)
     touch(settings, Split.TEST)

@@ -84,6 +84,9 @@ def test_no_step_outlives_its_run(tmp_path: Path, number: signal.Signals) -> Non
     with start(home, "long", notes, mark) as worker:
         until((notes / "endless").exists, "the step to begin")
         assert len(marked(mark)) >= 3  # worker, nursery, step
+        if number is signal.SIGTERM:  # as the button in the UI does
+            with open_instance(home) as instance:
+                instance.report_run_canceling(only_run(home))
         worker.send_signal(number)
         worker.wait()
     until(lambda: not marked(mark), "all processes of the run to end")

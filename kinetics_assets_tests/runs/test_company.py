@@ -94,10 +94,11 @@ def test_nothing_outlives_the_command(tmp_path: Path, number: signal.Signals) ->
         with subprocess.Popen(
             [sys.executable, "-c", _PREPARE_LISTS, str(tmp_path)], cwd=TOP, env=environment
         ) as command:
-            silent.accept()  # the step is asking
-            assert len(marked(mark)) >= 5  # command, nursery, worker, nursery, step
-            command.send_signal(number)
-            command.wait()
+            connection, _ = silent.accept()  # the step is asking
+            with connection:
+                assert len(marked(mark)) >= 5  # command, nursery, worker, nursery, step
+                command.send_signal(number)
+                command.wait()
         until(lambda: not marked(mark), "all processes of the command to end")
     with open_instance(home) as instance:
         reaped = reap_dead_runs(instance)

@@ -93,9 +93,7 @@ def test_materialised_classes_are_told_in_bulk(tmp_path: Path) -> None:
     """Only classes that were asked for and have a materialisation count."""
     with open_instance(dagster_home(tmp_path)) as instance:
         for label in ("zumba", "abseiling"):
-            instance.report_runless_asset_event(
-                dg.AssetMaterialization(VIDEOS, partition=label)
-            )
+            instance.report_runless_asset_event(dg.AssetMaterialization(VIDEOS, partition=label))
         labels = ["zumba", "air drumming"]
         done = is_materialised(instance, "demo", Split.TRAIN, Stage.VIDEOS, labels)
         assert done == {"zumba"}
