@@ -36,19 +36,20 @@ def size_text(size_bytes: float) -> str:
 
 
 def counts_table(status: DatasetStatus) -> Table:
-    """Return the counts per split and stage."""
+    """Return the counts per split and stage; statuses that no row has are left out."""
+    shown = [name for name in Status if any(total.counts[name] for total in status.totals)]
     table = Table(box=None, pad_edge=False)
-    table.add_column("split")
-    table.add_column("stage")
-    for name in ("rows", *Status, "complete", "size"):
-        table.add_column(name, justify="right")
+    for name in ("split", "stage"):
+        table.add_column(name, no_wrap=True)
+    for name in ("rows", *shown, "complete", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
     for total in status.totals:
         counts = total.counts
         table.add_row(
             total.split,
             total.stage,
             str(total.annotated),
-            *(str(counts[name]) if counts[name] else "-" for name in Status),
+            *(str(counts[name]) if counts[name] else "-" for name in shown),
             f"{total.completeness:.1%}",
             size_text(total.size_bytes),
         )
@@ -65,15 +66,16 @@ def lists_text(status: DatasetStatus) -> str:
     return f"File lists (lines): {'; '.join(parts)}" if parts else ""
 
 
-def failures_table(
+def failures_text(
     failures: Sequence[tuple[Split, Stage, ManifestRow]], *, shown: int = _SHOWN_FAILURES
-) -> Table:
-    """Return the first failures with their reasons."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("split", "stage", "class", "clip", "status", "reason", "in its own words"):
-        table.add_column(name, overflow="fold")
+) -> Text:
+    """Return the first failures, each with its reason and the words of the tool that met it."""
+    lines = []
     for split, stage, row in failures[:shown]:
+        label = row.label or "(no label)"
+        lines.append(f"  {split} {stage}  {label}  {row.clip.name}  {row.status}: {row.reason}")
         words = " ".join(row.reason_text.split())[:_SHOWN_REASON_CHARACTERS]
-        cells = (split, stage, row.label, row.clip.name, row.status, row.reason or "", words)
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+        lines.append(f"      {words}")
+    if len(failures) > shown:
+        lines.append(f"  ... and {len(failures) - shown} more")
+    return Text("\n".join(lines))

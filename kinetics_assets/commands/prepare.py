@@ -21,7 +21,7 @@ from kinetics_assets.commands.choices import (
     root_to_make,
     split_option,
 )
-from kinetics_assets.commands.display import console, counts_table, failures_table, lists_text
+from kinetics_assets.commands.display import console, counts_table, failures_text, lists_text
 from kinetics_assets.commands.preparation import Outcome, Wanted
 from kinetics_assets.commands.preparation import prepare as make
 from kinetics_assets.core.classes import parse_dataset
@@ -128,7 +128,7 @@ def tell(outcome: Outcome, out: Console) -> None:
     failures = outcome.status.failures()
     if failures:
         out.print(f"\n{len(failures)} clips could not be had or made:")
-        out.print(failures_table(failures, shown=10))
+        out.print(failures_text(failures, shown=10))
     if not outcome.is_complete:
         out.print("\nNot done:")
         out.print(_undone_table(outcome))

@@ -18,7 +18,7 @@ from kinetics_assets.commands.choices import (
     root_option,
     split_option,
 )
-from kinetics_assets.commands.display import console, counts_table, failures_table, lists_text
+from kinetics_assets.commands.display import console, counts_table, failures_text, lists_text
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.io.settings_file import load_settings
@@ -74,9 +74,9 @@ def _print(found: DatasetStatus, *, show_all: bool) -> None:
     if failures:
         shown = len(failures) if show_all else 10
         out.print(f"\n{len(failures)} rows with a reason of their own:")
-        out.print(failures_table(failures, shown=shown))
+        out.print(failures_text(failures, shown=shown))
         if shown < len(failures):
-            out.print("(--all shows the rest)")
+            out.print("  (--all shows the rest)")
 
 
 def _print_classes(found: DatasetStatus, *, show_all: bool) -> None:
