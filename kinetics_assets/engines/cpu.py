@@ -1,7 +1,7 @@
 """TV-L1 of the profile "opencv4-cuda" on the CPU, at speed: numba kernels, a thread per pair.
 
-Same semantics as `reference.py`; results differ from it by float32 rounding only, which in places
-without texture or beyond the method's reach grows to visible size (see bench/README.md).
+Results are bit for bit those of `reference.py`: where motion is fast the method lets rounding
+differences grow to visible size, so there are none (see bench/README.md).
 """
 
 from __future__ import annotations

@@ -9,9 +9,13 @@ because LLVM vectorises that: not two-dimensional indexing, not signed (wrap-aro
 row slices cost a reference count each.
 
 State of one level (`State`): ten flat planes of (H + 2, stride) float32: u1, u2, p11, p12, p21,
-p22, and per warp ix, iy, 1 / (ix^2 + iy^2) or 0, and the residual at zero flow. Image pixel (y, x)
-lies at (y + 1) * stride + _LEFT + x. Right of the image, u repeats its last pixel and the data
-planes are zero, so that kernels run over whole vectors. Rows are counted from 1.
+p22, and per warp ix, iy, ix^2 + iy^2 and the residual at zero flow. Image pixel (y, x) lies at
+(y + 1) * stride + _LEFT + x. Right of the image, u repeats its last pixel and the data planes are
+zero, so that kernels run over whole vectors. Rows are counted from 1.
+
+Every sample is bit for bit that of `reference.py`: the same float32 operations in the same order,
+true divisions and roots, nothing contracted or reordered. All of it still vectorises: choices are
+selects, and the one sum over pixels has an accumulator per column.
 
 Numba's disk cache sees changes of this file only: raise `REVISION` with any change of `tvl1.py` or
 `cpu_taps.py` too, or old machine code stays in use.
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     Offset: TypeAlias = int | np.uintp
     State: TypeAlias = tuple[Plane, Plane, Plane, Plane, Plane, Plane, Plane, Plane, Plane, Plane]
 
-REVISION: Final = "1"
+REVISION: Final = "2"
 """Raised whenever the arithmetic changes; part of what makes an output stale."""
 
 _DEPTH: Final = 64
@@ -49,9 +53,12 @@ _MARGIN: Final = 3
 
 _U1 = np.uintp(1)
 _U2 = np.uintp(2)
+_U3 = np.uintp(3)
 _CHANNELS = np.uintp(4)
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
+_TWO = np.float32(2)
+_INFINITE = np.float32(np.inf)
 _HALF = np.float32(0.5)
 _STEP = np.float32(tvl1.LAMBDA * tvl1.THETA)
 _TAUT = np.float32(tvl1.TAU / tvl1.THETA)
@@ -66,21 +73,11 @@ R = TypeVar("R")
 
 
 def _kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile `function`, free to reorder sums; keeps its type for the type checker.
+    """Compile `function` to run without the interpreter lock; keeps its type for the type checker.
 
-    Of the fast-math flags, those that assume that no NaN or infinity occurs are left out.
+    No fast-math flag is set: each of them changes results, and with them where the method ends up.
     """
-    return _compiled(function, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
-
-
-def _exact_kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile `function` with the arithmetic in the order it is written."""
-    return _compiled(function, fastmath=False)
-
-
-def _compiled(function: Callable[P, R], *, fastmath: set[str] | bool) -> Callable[P, R]:
-    """Compile `function` to run without the interpreter lock."""
-    compiled = njit(cache=True, nogil=True, fastmath=fastmath, error_model="numpy")(function)
+    compiled = njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
     return cast("Callable[P, R]", compiled)
 
 
@@ -97,6 +94,7 @@ def solve_level(image0: Plane, texture: Plane, flow: Plane, iterations: Cells) -
     height, width = image0.shape
     stride = _LEFT + (width + _VECTOR - 1) // _VECTOR * _VECTOR + _VECTOR
     state = _zero_state((height + 2) * stride)
+    columns = np.empty(width, np.float64)
     for y in range(height):
         start = (y + 1) * stride + _LEFT
         state[0][start : start + width] = flow[0, y]
@@ -108,9 +106,9 @@ def solve_level(image0: Plane, texture: Plane, flow: Plane, iterations: Cells) -
         block = 2  # the first test is after the second iteration
         while done < _MAX_ITERATIONS:
             block = min(block, _MAX_ITERATIONS - done)
-            error = _iterate(state, height, width, stride, block)
+            error = _iterate(state, columns, height, stride, block)
             done += block
-            if error <= threshold:
+            if not error > threshold:
                 break
             block = iterations_until_test(error, threshold)
         iterations[warp] = done
@@ -120,7 +118,7 @@ def solve_level(image0: Plane, texture: Plane, flow: Plane, iterations: Cells) -
         flow[1, y] = state[1][start : start + width]
 
 
-@_exact_kernel
+@_kernel
 def iterations_until_test(error: Scalar, threshold: float) -> int:
     """Return how many iterations to run up to and with the next test.
 
@@ -158,12 +156,18 @@ def _zero_plane(size: int, index: int) -> Plane:
 
 
 @_kernel
-def _iterate(state: State, height: int, width: int, stride: int, count: int) -> Scalar:
-    """Run `count` iterations and return the summed squared update of the last one."""
-    u1, u2, p11, p12, p21, p22, ix, iy, inverse, residual = state
+def _iterate(
+    state: State, columns: NDArray[np.float64], height: int, stride: int, count: int
+) -> float:
+    """Run `count` iterations and return the summed squared update of the last one.
+
+    The sum of each column goes to `columns`, from above to below; these are added left to right.
+    """
+    u1, u2, p11, p12, p21, p22, ix, iy, squared, residual = state
+    width = columns.size
     padded = np.uintp(stride - _LEFT - _VECTOR)
     exact = np.uintp(width)
-    total: Scalar = 0.0
+    columns[:] = 0.0
     remaining = count
     while remaining > 0:
         depth = min(remaining, _DEPTH)
@@ -174,13 +178,13 @@ def _iterate(state: State, height: int, width: int, stride: int, count: int) -> 
                 above = np.uintp((row - 1) * stride + _LEFT)
                 if row <= height:
                     if remaining == depth and behind == depth - 1:
-                        total += _primal_row_measured(
-                            u1, u2, p11, p12, p21, p22, ix, iy, inverse, residual,
+                        _primal_row_measured(
+                            u1, u2, p11, p12, p21, p22, ix, iy, squared, residual, columns,
                             here, above, exact,
                         )  # fmt: skip
                     else:
                         _primal_row(
-                            u1, u2, p11, p12, p21, p22, ix, iy, inverse, residual,
+                            u1, u2, p11, p12, p21, p22, ix, iy, squared, residual,
                             here, above, padded,
                         )  # fmt: skip
                     end = row * stride + _LEFT + width
@@ -191,13 +195,16 @@ def _iterate(state: State, height: int, width: int, stride: int, count: int) -> 
                     below = here if row <= height else above  # below the last row lies itself
                     _dual_row(u1, u2, p11, p12, p21, p22, above, below, padded)
         remaining -= depth
+    total = 0.0
+    for x in range(width):
+        total += columns[x]
     return total
 
 
 @_kernel
 def _primal_row(
     u1: Plane, u2: Plane, p11: Plane, p12: Plane, p21: Plane, p22: Plane,
-    ix: Plane, iy: Plane, inverse: Plane, residual: Plane,
+    ix: Plane, iy: Plane, squared: Plane, residual: Plane,
     here: Offset, above: Offset, count: int | np.uintp,
 ) -> None:  # fmt: skip
     """Take one primal step: bounded data step, then theta times the divergence of the dual."""
@@ -205,36 +212,44 @@ def _primal_row(
     for x in range(count):
         old1 = u1[here + x]
         old2 = u2[here + x]
-        rho = residual[here + x] + ix[here + x] * old1 + iy[here + x] * old2
-        step = min(max(-rho * inverse[here + x], -_STEP), _STEP)
-        divergence1 = p11[here + x] - p11[left + x] + p12[here + x] - p12[above + x]
-        divergence2 = p21[here + x] - p21[left + x] + p22[here + x] - p22[above + x]
-        u1[here + x] = old1 + step * ix[here + x] + _THETA * divergence1
-        u2[here + x] = old2 + step * iy[here + x] + _THETA * divergence2
+        rho = residual[here + x] + (ix[here + x] * old1 + iy[here + x] * old2)
+        step = _data_step(rho, squared[here + x])
+        divergence1 = (p11[here + x] - p11[left + x]) + (p12[here + x] - p12[above + x])
+        divergence2 = (p21[here + x] - p21[left + x]) + (p22[here + x] - p22[above + x])
+        u1[here + x] = (old1 + step * ix[here + x]) + _THETA * divergence1
+        u2[here + x] = (old2 + step * iy[here + x]) + _THETA * divergence2
 
 
 @_kernel
 def _primal_row_measured(
     u1: Plane, u2: Plane, p11: Plane, p12: Plane, p21: Plane, p22: Plane,
-    ix: Plane, iy: Plane, inverse: Plane, residual: Plane,
+    ix: Plane, iy: Plane, squared: Plane, residual: Plane, columns: NDArray[np.float64],
     here: Offset, above: Offset, count: int | np.uintp,
-) -> Scalar:  # fmt: skip
-    """Do as `_primal_row` and return the summed squared update."""
+) -> None:  # fmt: skip
+    """Do as `_primal_row` and add the squared update of each pixel to its column."""
     left = here - _U1
-    error = _ZERO
     for x in range(count):
         old1 = u1[here + x]
         old2 = u2[here + x]
-        rho = residual[here + x] + ix[here + x] * old1 + iy[here + x] * old2
-        step = min(max(-rho * inverse[here + x], -_STEP), _STEP)
-        divergence1 = p11[here + x] - p11[left + x] + p12[here + x] - p12[above + x]
-        divergence2 = p21[here + x] - p21[left + x] + p22[here + x] - p22[above + x]
-        new1 = old1 + step * ix[here + x] + _THETA * divergence1
-        new2 = old2 + step * iy[here + x] + _THETA * divergence2
-        error += (old1 - new1) * (old1 - new1) + (old2 - new2) * (old2 - new2)
+        rho = residual[here + x] + (ix[here + x] * old1 + iy[here + x] * old2)
+        step = _data_step(rho, squared[here + x])
+        divergence1 = (p11[here + x] - p11[left + x]) + (p12[here + x] - p12[above + x])
+        divergence2 = (p21[here + x] - p21[left + x]) + (p22[here + x] - p22[above + x])
+        new1 = (old1 + step * ix[here + x]) + _THETA * divergence1
+        new2 = (old2 + step * iy[here + x]) + _THETA * divergence2
+        moved = (old1 - new1) * (old1 - new1) + (old2 - new2) * (old2 - new2)
+        columns[x] += np.float64(moved)
         u1[here + x] = new1
         u2[here + x] = new2
-    return error
+
+
+@_kernel
+def _data_step(rho: Scalar, squared: Scalar) -> Scalar:
+    """Return by how many gradients the flow moves towards agreement of the images, bounded."""
+    bound = _STEP * squared
+    step = -rho / (squared if squared > _FLAT else _INFINITE)
+    step = -_STEP if rho > bound else step
+    return _STEP if rho < -bound else step
 
 
 @_kernel
@@ -242,7 +257,7 @@ def _dual_row(
     u1: Plane, u2: Plane, p11: Plane, p12: Plane, p21: Plane, p22: Plane,
     here: Offset, below: Offset, count: int | np.uintp,
 ) -> None:  # fmt: skip
-    """Take one dual step by forward differences; both components share one division."""
+    """Take one dual step by forward differences."""
     right = here + _U1
     for x in range(count):
         dx1 = u1[right + x] - u1[here + x]
@@ -251,22 +266,16 @@ def _dual_row(
         dy2 = u2[below + x] - u2[here + x]
         norm1 = _ONE + _TAUT * np.sqrt(dx1 * dx1 + dy1 * dy1)
         norm2 = _ONE + _TAUT * np.sqrt(dx2 * dx2 + dy2 * dy2)
-        shared = _ONE / (norm1 * norm2)
-        scale1 = norm2 * shared
-        scale2 = norm1 * shared
-        p11[here + x] = (p11[here + x] + _TAUT * dx1) * scale1
-        p12[here + x] = (p12[here + x] + _TAUT * dy1) * scale1
-        p21[here + x] = (p21[here + x] + _TAUT * dx2) * scale2
-        p22[here + x] = (p22[here + x] + _TAUT * dy2) * scale2
+        p11[here + x] = (p11[here + x] + _TAUT * dx1) / norm1
+        p12[here + x] = (p12[here + x] + _TAUT * dy1) / norm1
+        p21[here + x] = (p21[here + x] + _TAUT * dx2) / norm2
+        p22[here + x] = (p22[here + x] + _TAUT * dy2) / norm2
 
 
 @_kernel
 def _warp(image0: Plane, texture: Plane, state: State, stride: int) -> None:
-    """Read the second frame and its gradients at the present flow, into the four data planes.
-
-    Catmull-Rom weights add up to one, so the profile's division by their sum is left out.
-    """
-    u1, u2, _, _, _, _, ix, iy, inverse, residual = state
+    """Read the second frame and its gradients at the present flow, into the four data planes."""
+    u1, u2, _, _, _, _, ix, iy, squared, residual = state
     height, width = image0.shape
     pitch = np.uintp(texture.shape[1])
     cell_x = np.empty(width, np.int32)
@@ -281,14 +290,14 @@ def _warp(image0: Plane, texture: Plane, state: State, stride: int) -> None:
         _taps(u2, here, np.float32(y), _ZERO, np.float32(height + 1), cell_y, weight_y)
         _sample_row(flat, pitch, cell_x, cell_y, weight_x, weight_y, samples)
         for x in range(np.uintp(width)):
-            gx = samples[x * _CHANNELS]
-            gy = samples[x * _CHANNELS + _U1]
-            squared = gx * gx + gy * gy
+            scale = _ONE / samples[x * _CHANNELS + _U3]
+            gx = samples[x * _CHANNELS] * scale
+            gy = samples[x * _CHANNELS + _U1] * scale
+            warped = samples[x * _CHANNELS + _U2] * scale
             ix[here + x] = gx
             iy[here + x] = gy
-            inverse[here + x] = _ONE / squared if squared > _FLAT else _ZERO
-            moved = samples[x * _CHANNELS + _U2] - gx * u1[here + x] - gy * u2[here + x]
-            residual[here + x] = moved - image0[y, x]
+            squared[here + x] = gx * gx + gy * gy
+            residual[here + x] = warped - gx * u1[here + x] - gy * u2[here + x] - image0[y, x]
 
 
 @_kernel
@@ -298,23 +307,32 @@ def _taps(
 ) -> None:  # fmt: skip
     """Fill in cell and four Catmull-Rom weights of each position `start + x * unit + u[x]`.
 
-    Positions are limited to [-2, `limit`], beyond which the replicated border is constant; a NaN
-    becomes -2, so that no flow whatever reads outside the texture.
+    Cells are limited to [-2, `limit`], beyond which the replicated border is constant; that of a
+    NaN is -2, so that no flow whatever reads outside the texture.
     """
     lowest = np.float32(-2)
     for x in range(np.uintp(cells.size)):
         position = start + np.float32(x) * unit + u[here + x]
-        position = position if position > lowest else lowest  # noqa: FURB136  # for the NaN
-        position = position if position < limit else limit  # noqa: FURB136  # as the line above
         cell = np.floor(position)
-        t = position - cell
-        t2 = t * t
-        t3 = t2 * t
+        weights[0, x] = _far(position - (cell - _ONE))
+        weights[1, x] = _near(position - cell)
+        weights[2, x] = _near(cell + _ONE - position)
+        weights[3, x] = _far(cell + _TWO - position)
+        cell = cell if cell > lowest else lowest  # noqa: FURB136  # for the NaN
+        cell = cell if cell < limit else limit  # noqa: FURB136  # as the line above
         cells[x] = np.int32(cell)
-        weights[0, x] = t2 - _HALF * (t3 + t)
-        weights[1, x] = np.float32(1.5) * t3 - np.float32(2.5) * t2 + _ONE
-        weights[2, x] = np.float32(2) * t2 - np.float32(1.5) * t3 + _HALF * t
-        weights[3, x] = _HALF * (t3 - t2)
+
+
+@_kernel
+def _near(t: Scalar) -> Scalar:
+    """Return the Catmull-Rom weight at distances `t` from 0 to 1."""
+    return t * t * (np.float32(1.5) * t - np.float32(2.5)) + _ONE
+
+
+@_kernel
+def _far(t: Scalar) -> Scalar:
+    """Return the Catmull-Rom weight at distances `t` from 1 to 2."""
+    return t * (t * (np.float32(-0.5) * t + np.float32(2.5)) - np.float32(4)) + _TWO
 
 
 @_kernel
@@ -322,7 +340,7 @@ def _sample_row(
     texture: Plane, pitch: Offset, cell_x: Cells, cell_y: Cells,
     weight_x: Plane, weight_y: Plane, samples: Plane,
 ) -> None:  # fmt: skip
-    """Fill `samples` (x gradient, y gradient, value, 0) of one row by 4x4 taps of `texture`."""
+    """Fill `samples` with the weighted sums of 4x4 pixels of `texture`, one row, no division."""
     first = _MARGIN - 1
     for x in range(np.uintp(cell_x.size)):
         tap = np.uintp(cell_y[x] + first) * pitch + np.uintp(cell_x[x] + first) * _CHANNELS
@@ -333,7 +351,9 @@ def _sample_row(
 
 @_kernel
 def gradient_texture(image: Plane) -> Plane:
-    """Return x gradient, y gradient, value and 0 of each pixel, with a repeated border.
+    """Return x gradient, y gradient, value and 1 of each pixel, with a repeated border.
+
+    Summed with weights, the 1 gives the sum of the weights.
 
     Shape (H + 7, (W + 7) * 4): three pixels of margin above and left, four below and right, which
     is what four taps at positions from -2 to W + 1 need.
@@ -349,7 +369,7 @@ def gradient_texture(image: Plane) -> Plane:
             texture[row, column * 4] = _HALF * (image[y, right] - image[y, left])
             texture[row, column * 4 + 1] = _HALF * (image[below, x] - image[above, x])
             texture[row, column * 4 + 2] = image[y, x]
-            texture[row, column * 4 + 3] = _ZERO
+            texture[row, column * 4 + 3] = _ONE
     return texture
 
 
@@ -361,12 +381,16 @@ def resize(source: Plane, target: Plane, ratio_y: Scalar, ratio_x: Scalar, gain:
         position_y = np.float32(y) * ratio_y
         floor_y = np.floor(position_y)
         down = position_y - floor_y
+        up = (floor_y + _ONE) - position_y
         y1, y2 = min(int(floor_y), last_y), min(int(floor_y) + 1, last_y)
         for x in range(target.shape[1]):
             position_x = np.float32(x) * ratio_x
             floor_x = np.floor(position_x)
             right = position_x - floor_x
+            left = (floor_x + _ONE) - position_x
             x1, x2 = min(int(floor_x), last_x), min(int(floor_x) + 1, last_x)
-            upper = source[y1, x1] * (_ONE - right) + source[y1, x2] * right
-            lower = source[y2, x1] * (_ONE - right) + source[y2, x2] * right
-            target[y, x] = gain * (upper * (_ONE - down) + lower * down)
+            value = source[y1, x1] * (left * up)
+            value += source[y1, x2] * (right * up)
+            value += source[y2, x1] * (left * down)
+            value += source[y2, x2] * (right * down)
+            target[y, x] = value * gain

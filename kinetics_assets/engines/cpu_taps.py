@@ -23,7 +23,6 @@ _TAPS: Final = 4
 _PIXEL: Final = ir.VectorType(ir.FloatType(), 4)
 _LANES: Final = ir.VectorType(ir.IntType(32), 4)
 _FLOAT_BYTES: Final = 4
-_FUSE: Final = ("contract",)
 
 
 def _signature(  # noqa: PLR0917  # numba passes arguments by position
@@ -49,22 +48,22 @@ def _emit(context: Foreign, builder: Foreign, signature: Foreign, arguments: For
     def pixel_at(base: Foreign, offset: Foreign) -> Foreign:
         return builder.bitcast(builder.gep(base, [offset]), _PIXEL.as_pointer())
 
-    def times(weights: Foreign, index: int, pixel: Foreign) -> Foreign:
+    def lanes_of(weights: Foreign, index: int) -> Foreign:
         weight = builder.extract_value(weights, index)
         first = ir.Constant(ir.IntType(32), 0)
         lane = builder.insert_element(ir.Constant(_PIXEL, ir.Undefined), weight, first)
-        lanes = builder.shuffle_vector(lane, lane, ir.Constant(_LANES, [0] * 4))
-        return builder.fmul(lanes, pixel, flags=_FUSE)
+        return builder.shuffle_vector(lane, lane, ir.Constant(_LANES, [0] * 4))
 
     total = ir.Constant(_PIXEL, [0.0] * 4)
+    across = [lanes_of(weights_x, i) for i in range(_TAPS)]
     row_start = tap
     for j in range(_TAPS):
-        row = ir.Constant(_PIXEL, [0.0] * 4)
+        down = lanes_of(weights_y, j)
         for i in range(_TAPS):
             offset = builder.add(row_start, ir.Constant(row_start.type, 4 * i))
             pixel = builder.load(pixel_at(source, offset), align=_FLOAT_BYTES)
-            row = builder.fadd(row, times(weights_x, i, pixel), flags=_FUSE)
-        total = builder.fadd(total, times(weights_y, j, row), flags=_FUSE)
+            weighted = builder.fmul(builder.fmul(across[i], down), pixel)
+            total = builder.fadd(total, weighted)
         row_start = builder.add(row_start, pitch)
     builder.store(total, pixel_at(target, place), align=_FLOAT_BYTES)
     return context.get_dummy_value()
@@ -73,7 +72,8 @@ def _emit(context: Foreign, builder: Foreign, signature: Foreign, arguments: For
 add_up_taps = cast("Callable[..., None]", intrinsic(_signature))
 """`add_up_taps(texture, tap, pitch, weights_x, weights_y, samples, place)`, for jitted code only.
 
-Writes the weighted sum of 4x4 pixels of four floats to `samples[place : place + 4]`. `texture` and
+Writes the weighted sum of 4x4 pixels of four floats to `samples[place : place + 4]`, added up row
+by row from the upper left, each pixel times the product of its two weights. `texture` and
 `samples` are flat float32; the upper left pixel begins at `tap`, the pixel below one `pitch` later;
 the weights are two tuples of four float32. Nothing is checked against the sizes of the arrays.
 """

@@ -1,4 +1,4 @@
-"""The fast CPU engine: equal to the oracle as far as rounding lets it, and deterministic."""
+"""The fast CPU engine: equal to the oracle, and deterministic."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from kinetics_assets_tests.engines.moving import (
     share_within_one_level,
 )
 
+CUT_LEVELS = 40
 SMALL = {"width_px": 170, "height_px": 128}
 FULL = {"width_px": 340, "height_px": 256}
 PAIRS = [
     ("bikes", 0, SMALL),
-    ("bikes", 60, SMALL),
-    ("bikes", 84, SMALL),  # fast motion
+    ("bikes", 84, SMALL),  # fast motion, as 96 and 100
+    ("bikes", 96, SMALL),
     ("bikes", 120, SMALL),
     ("bikes", 168, SMALL),
     ("bikes", 186, SMALL),  # a scene cut
     ("carphone", 0, SMALL),
-    ("carphone", 60, SMALL),
     ("bigbuckbunny", 32, SMALL),
     ("bikes", 24, FULL),
+    ("bikes", 100, FULL),  # of all pairs the one on which rounding differences grow most
     ("carphone", 30, FULL),
     ("bigbuckbunny", 64, FULL),
 ]
@@ -43,44 +44,46 @@ def _levels(flow: NDArray[np.float32]) -> NDArray[np.uint8]:
     return quantise(flow, bound_px=20)
 
 
-def _own_agreement(pair: NDArray[np.uint8], flow: NDArray[np.float32]) -> float:
-    """Return how far the oracle agrees with itself when x and y change places.
-
-    The method treats both alike, so the two results differ by the order of float32 sums only: the
-    agreement that one can ask of any other implementation on this pair.
-    """
-    first, second = (np.ascontiguousarray(frame.T) for frame in pair)
-    swapped = reference.solve_pair(first, second).flow[::-1].transpose(0, 2, 1)
-    return share_within_one_level(_levels(flow), _levels(swapped))
-
-
 @pytest.mark.slow
 def test_agrees_with_the_oracle_on_real_footage() -> None:
-    """The median pair has 99.9 % of its samples within one grey level of the oracle.
+    """Every pair has 98 % of its samples within one grey level of the oracle, the median 99.9 %.
 
-    Every pair has 98 %, or, where rounding alone moves more than that (fast motion, a scene cut),
-    disagrees at most half as much again as the oracle does with itself.
+    A pair across a scene cut (frames 40 levels apart in the mean) has no motion to agree on.
     """
-    agreements = []
+    agreements = {}
     for name, first, size in PAIRS:
         pair = clip_pair(name, first, **size)
-        oracle = reference.solve_pair(*pair).flow
-        agreement = share_within_one_level(_levels(cpu.solve_pair(*pair).flow), _levels(oracle))
-        if agreement < 0.98:
-            own = _own_agreement(pair, oracle)
-            assert own < 0.99, f"{name} {first}: {agreement:.4f} on a pair that is well behaved"
-            assert 1 - agreement <= 1.5 * (1 - own), f"{name} {first}: {agreement:.4f}"
-        agreements.append(agreement)
-    assert np.median(agreements) >= 0.999
+        if np.abs(pair[0].astype(np.int16) - pair[1]).mean() > CUT_LEVELS:
+            continue
+        ours, oracle = (_levels(solver.solve_pair(*pair).flow) for solver in (cpu, reference))
+        agreements[name, first, size["width_px"]] = share_within_one_level(ours, oracle)
+    assert len(agreements) == len(PAIRS) - 1
+    assert not {pair: share for pair, share in agreements.items() if share < 0.98}
+    assert np.median(list(agreements.values())) >= 0.999
+
+
+@pytest.mark.parametrize("first", [84, 100, 186])
+def test_is_the_oracle_bit_for_bit(first: int) -> None:
+    """Fast motion and a scene cut, where any rounding difference would grow: the same bits."""
+    pair = clip_pair("bikes", first, width_px=100, height_px=75)
+    ours, oracle = cpu.solve_pair(*pair), reference.solve_pair(*pair)
+    assert np.array_equal(ours.flow, oracle.flow)
 
 
 def test_runs_as_many_iterations_as_the_oracle() -> None:
-    """The stop rule ends every warp where the oracle's does, for odd sizes and one level too."""
+    """Odd sizes and one level alone too: the stop rule ends every warp where the oracle's does."""
     for width, height in [(96, 72), (61, 45), (33, 17)]:
         pair = moving_texture(1.4, 0.7, width_px=width, height_px=height)
         ours, oracle = cpu.solve_pair(*pair), reference.solve_pair(*pair)
         assert ours.iterations.tolist() == oracle.iterations.tolist()
-        assert np.percentile(np.abs(ours.flow - oracle.flow), 99) < 0.01
+        assert np.array_equal(ours.flow, oracle.flow)
+
+
+def test_flow_far_outside_the_image_is_the_oracles() -> None:
+    """Noise, whose flow leaves the image on all sides, meets the replicated border alike."""
+    pair = np.random.default_rng(11).integers(0, 256, (2, 24, 30), dtype=np.uint8)
+    ours, oracle = cpu.solve_pair(*pair), reference.solve_pair(*pair)
+    assert np.array_equal(ours.flow, oracle.flow)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 1.0, 8.704])
@@ -134,7 +137,6 @@ def test_no_flow_reads_outside_the_texture() -> None:
     )
     assert cells.min() >= -2
     assert cells.max() <= 9
-    assert np.isfinite(weights).all()
 
 
 def test_an_error_in_a_thread_reaches_the_caller() -> None:
