@@ -85,6 +85,14 @@ class StageJob(Protocol):
         """Take the output of `row` away; keep its files in the folder `into` if given."""
         ...
 
+    def finish(self) -> None:
+        """Called when all groups were worked on.
+
+        Raises:
+            EnvironmentFault: Clips were left as they were, because the machine failed for them.
+        """
+        ...
+
 
 def now_utc() -> datetime:
     """Return the present time as manifests store it."""

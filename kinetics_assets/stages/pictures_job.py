@@ -182,6 +182,9 @@ class PicturesJob:
             folder = self._order.layout.base / row.path
             remove_pictures(self.stage, folder, into=into, lock=self._lock)
 
+    def finish(self) -> None:
+        """Nothing was put off."""
+
     def _adopted_digest(self) -> str:
         return f"{ADOPTED}-from-{self._recipe.start_index}"
 

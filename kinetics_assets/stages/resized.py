@@ -86,6 +86,9 @@ class ResizedJob:
         """Take the clip's file away."""
         remove_file(self._order.layout, row, into=into)
 
+    def finish(self) -> None:
+        """Nothing was put off."""
+
     def _failed(self, row: ManifestRow, source: ManifestRow, error: ClipError) -> ManifestRow:
         return failed_row(
             row,

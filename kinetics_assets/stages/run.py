@@ -213,13 +213,16 @@ def _work(
         groups = job.groups(due)
         try:
             with _places(job, order) as places:
-                return for_each(
+                degraded = for_each(
                     groups, work, workers=places, limits=limits, writable=_writable(order)
                 )
+            job.finish()
         except Exception:
+            # what was reached is kept; the journal stays too, should the disk be what failed
             with suppress(OSError, EnvironmentFault):
                 write_manifest(layout, order.split, job.stage, order.label, rows=rows.values())
             raise
+        return degraded
 
 
 def _writable(order: ClassOrder) -> list[Path]:

@@ -8,12 +8,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.errors import ClipError, NotAtSource, OutOfRange, TooShort
+from kinetics_assets.core.errors import (
+    BotCheck,
+    ClipError,
+    EnvironmentFault,
+    NetworkDown,
+    NotAtSource,
+    OutOfRange,
+    RateLimited,
+    ToolMissing,
+    TooShort,
+)
 from kinetics_assets.core.manifest import BAD_BYTES, ManifestRow, Status
 from kinetics_assets.core.reasons import Kind
 from kinetics_assets.core.settings import digest
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.io.atomic import link_or_copy, publish_file, sha256_of, temp_path
+from kinetics_assets.io.atomic import link_or_copy, os_faults, publish_file, sha256_of, temp_path
 from kinetics_assets.media.tools import versions
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.registry import sources_of
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
 
 WHOLE = "whole"
 """Digest of a clip whose bytes are the source's own."""
+SOURCE_FAULTS = (NetworkDown, RateLimited, BotCheck, ToolMissing)
+"""Faults that stop one source for the rest of the step; others (a full disk) stop the step."""
 _SAME_LENGTH_SECONDS = 1.0
 """A file this close to the annotated length is taken for the clip itself."""
 
@@ -57,6 +69,7 @@ class VideosJob:
         self._order = order
         self._settings = order.settings
         self._cut_digest = recipe_digest(Stage.VIDEOS, order.settings)
+        self._faults: dict[str, EnvironmentFault] = {}
 
     @cached_property
     def _sources(self) -> list[Source]:
@@ -105,12 +118,7 @@ class VideosJob:
             if self._take_in_place(clip, worker=worker, known=known, commit=commit):
                 del wanted[clip.id]
         for source in self._sources:
-            if not wanted:
-                break
-            folder = temp_path(scratch / "fetch", stage=source.name)
-            folder.mkdir()
-            answers = source.fetch(list(wanted), label=self._order.label, scratch=folder)
-            for clip_id, answer in answers.items():
+            for clip_id, answer in self._ask(source, list(wanted), scratch=scratch).items():
                 try:
                     if isinstance(answer, ClipError):
                         raise answer
@@ -125,6 +133,8 @@ class VideosJob:
                     del wanted[clip_id]
                 except ClipError as error:
                     failures[clip_id].append(_Failure(source.name, source.may_heal, error))
+        if self._faults:
+            return  # a source that could not be asked may have the clip: no verdict
         for clip in wanted.values():
             row = self._failed(known[clip.id], failures[clip.id])
             commit(row, lambda: None)
@@ -132,6 +142,30 @@ class VideosJob:
     def remove(self, row: ManifestRow, *, into: Path | None) -> None:
         """Take the clip's file away."""
         remove_file(self._order.layout, row, into=into)
+
+    def finish(self) -> None:
+        """Raise what stopped a source, now that the other sources gave what they have.
+
+        Raises:
+            EnvironmentFault: A source could not be asked; its clips have no verdict.
+        """
+        for fault in self._faults.values():
+            raise fault
+
+    def _ask(
+        self, source: Source, wanted: list[ClipId], *, scratch: Path
+    ) -> Mapping[ClipId, Found | ClipError]:
+        """Return what the source has; nothing when it is down, or when nothing is wanted."""
+        if not wanted or source.name in self._faults:
+            return {}
+        folder = temp_path(scratch / "fetch", stage=source.name)
+        with os_faults(f"creating {folder}"):
+            folder.mkdir()
+        try:
+            return source.fetch(wanted, label=self._order.label, scratch=folder)
+        except SOURCE_FAULTS as fault:
+            self._faults[source.name] = fault
+            return {}
 
     def _take_in_place(
         self,
@@ -199,9 +233,15 @@ class VideosJob:
                 source_address=found.address,
                 digest=self._cut_digest if cut else WHOLE,
             )
-            commit(row, lambda: publish_file(temp, final))
+            commit(row, lambda: self._publish(temp, final, before=known[clip.id]))
         finally:
             temp.unlink(missing_ok=True)
+
+    def _publish(self, temp: Path, final: Path, *, before: ManifestRow) -> None:
+        """Publish a clip; a former file of it under another extension goes away."""
+        publish_file(temp, final)
+        if before.path and before.path != self._order.layout.relative(final):
+            remove_file(self._order.layout, before, into=None)
 
     def _must_cut(self, clip: Clip, found: Found, *, worker: MediaWorker) -> bool:
         """Return whether the file is longer than the clip and has to be cut.

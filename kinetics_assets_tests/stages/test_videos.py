@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from kinetics_assets.core.errors import NetworkDown
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import AnnotationSettings, SourceSettings, VideoRecipe
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.demo.clips import DemoClip, encode
 from kinetics_assets.io.atomic import sha256_of
+from kinetics_assets.io.manifests import read_manifest
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
@@ -136,3 +142,22 @@ def test_a_good_file_in_place_is_taken_over(order: ClassOrder, changed: Changed)
     taken = [row for row in report.rows if row.status is Status.OK]
     assert sorted(Path(row.path).name for row in taken) == sorted(names)
     assert {row.source for row in taken} == {"in_place"}
+
+
+def test_a_source_that_is_down_blames_no_clip(order: ClassOrder, changed: Changed) -> None:
+    """Other sources give their clips, the rest keeps no verdict, and the step names the fault."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+    sources = replace(
+        order.settings.sources,
+        order=("local", "youtube"),
+        youtube_url=f"http://{host}/{{id}}.mp4",
+        youtube_extractors=("generic",),
+        loopback_hosts=(host,),
+    )
+    with pytest.raises(NetworkDown):
+        run_stage(Stage.VIDEOS, changed(sources=sources))
+    rows = read_manifest(order.layout, order.split, Stage.VIDEOS, order.label)
+    assert Counter(row.status for row in rows) == {Status.OK: 4, Status.PENDING: 2}
+    assert all(row.reason is None and row.attempts == 0 for row in rows if row.status != "ok")
