@@ -49,6 +49,7 @@ def run_kinetics(*arguments: str, root: Path) -> subprocess.CompletedProcess[str
     environment = {
         **os.environ,
         "KINETICS_ROOT": str(root),
+        "KINETICS_SOURCES__ORDER": "local",
         "KINETICS_RESIZED__SHORT_SIDE_PX": "64",
         "KINETICS_RAWFRAMES__SIZE": "64",
     }
@@ -108,7 +109,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     root.mkdir()
     done = run_kinetics(
         "prepare", "kinetics400", "--split", "val", "--annotations", str(listed),
-        "--local", str(base / "copy"), "--class", LABEL, root=root,
+        "--local", str(base / "copy"), root=root,
     )  # fmt: skip
     assert done.returncode in {0, 1}, done.stderr
     layout = Layout.of(load_settings("kinetics400", root=root, env={}))
@@ -199,7 +200,7 @@ def test_an_old_tree_is_adopted_verified_and_listed(prepared: Prepared, tmp_path
     root = tmp_path / "root"
     root.mkdir()
     done = run_kinetics(
-        "prepare", "kinetics400", "--split", "val", "--adopt", str(old), "--class", LABEL,
+        "prepare", "kinetics400", "--split", "val", "--adopt", str(old),
         "--annotations", str(given / "annotations" / "kinetics_val.csv"), root=root,
     )  # fmt: skip
     assert done.returncode in {0, 1}, done.stdout + done.stderr
