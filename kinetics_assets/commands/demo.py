@@ -66,8 +66,9 @@ def _generate(root: Path, labels: tuple[str, ...], out: Console) -> Path:
     """Return the mirror's folder, after what is missing in it was generated."""
     folder = prepare_folder(root, classes=labels)
     missing = missing_videos(folder, classes=labels)
-    if missing:
-        out.print(f"demo: generating {len(missing)} videos in {folder}")
+    if not missing:
+        return folder
+    out.print(f"demo: generating {len(missing)} videos in {folder}")
     for video in track(missing, "generating clips", console=out, disable=not out.is_terminal):
         video.make()
     return folder
