@@ -50,6 +50,7 @@ def run_kinetics(*arguments: str, root: Path) -> subprocess.CompletedProcess[str
         **os.environ,
         "KINETICS_ROOT": str(root),
         "KINETICS_SOURCES__ORDER": "local",
+        "KINETICS_THRESHOLDS__MIN_COMPLETENESS": "0.5",
         "KINETICS_RESIZED__SHORT_SIDE_PX": "64",
         "KINETICS_RAWFRAMES__SIZE": "64",
     }
