@@ -128,6 +128,7 @@ def test_loading_imports_no_heavy_library(tmp_path: Path) -> None:
     assert heavy.isdisjoint(done.stdout.decode().split())
 
 
+@pytest.mark.slow
 def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
     """`dagster definitions validate` loads the workspace file as the UI would."""
     (tmp_path / "home").mkdir()

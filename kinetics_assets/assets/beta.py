@@ -1,6 +1,5 @@
 """Features that Dagster marks as beta or preview and that the graph rests on, knowingly.
 
-- `BackfillPolicy.multi_run(1)`: one class per run keeps metadata, checks and failures per class
 - `multi_observable_source_asset`: the one observable asset that shows what it depends on
 - `AssetCheckSpec(partitions_def=...)`: a check per class
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import dagster as dg
 from pydantic import Field
 
-from kinetics_assets.assets.beta import accepted_betas
 from kinetics_assets.assets.checks import complete_result, complete_spec
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.metadata import incomplete, stage_metadata
@@ -68,20 +67,20 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
             check_results=[check],
         )
 
-    with accepted_betas():
-        return dg.asset(
-            key=key,
-            deps=[asset_key(settings.dataset, split, what.upstream)],
-            partitions_def=partitions,
-            description=what.description,
-            group_name=settings.dataset,
-            kinds=set(what.kinds),
-            code_version=recipe_digest(stage, settings, *what.recipe),
-            backfill_policy=dg.BackfillPolicy.multi_run(1),
-            retry_policy=CRASH_RETRIES,
-            check_specs=[complete_spec(key, stage, partitions)],
-            pool=what.pool,
-        )(run_class)
+    return dg.asset(
+        key=key,
+        deps=[asset_key(settings.dataset, split, what.upstream)],
+        partitions_def=partitions,
+        description=what.description,
+        group_name=settings.dataset,
+        kinds=set(what.kinds),
+        code_version=recipe_digest(stage, settings, *what.recipe),
+        # no backfill policy: a backfill then makes one run per class, tagged with the class;
+        # multi_run(1) tags it with a range, and checks would lose their partition
+        retry_policy=CRASH_RETRIES,
+        check_specs=[complete_spec(key, stage, partitions)],
+        pool=what.pool,
+    )(run_class)
 
 
 def class_stage_assets(

@@ -47,9 +47,9 @@ def test_too_few_clips_fail_without_a_materialisation(
     assert "0 of 1 clips" in str(told.description)
     assert "not_at_source" in str(told.description)
     assert told.metadata["completeness"].value == 0.0
-    assert [record.data["reason"] for record in told.metadata["failures"].records] == [
-        "not_at_source"
-    ]
+    failures = told.metadata["failures"]
+    assert isinstance(failures, dg.TableMetadataValue)
+    assert [record.data["reason"] for record in failures.records] == ["not_at_source"]
     assert instance.get_materialized_partitions(VIDEOS) == set()
     assert not [e for e in result.all_events if e.is_step_up_for_retry]
 

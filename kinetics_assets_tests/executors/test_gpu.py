@@ -57,6 +57,7 @@ def test_dagster_still_has_what_we_import_from_its_inside() -> None:
         importlib.import_module(module)
 
 
+@pytest.mark.slow
 def test_steps_are_processes_without_a_gpu_and_a_killed_one_is_tried_again(
     tmp_path: Path,
 ) -> None:
@@ -77,6 +78,7 @@ def test_steps_are_processes_without_a_gpu_and_a_killed_one_is_tried_again(
     assert ["SIGKILL" in str(log.dagster_event) for log in logs] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_step_outlives_its_run(tmp_path: Path, number: signal.Signals) -> None:
     """Ended or killed, a run worker takes its steps along; a killed run is marked failed."""

@@ -44,6 +44,6 @@ def test_what_it_imports_starts_no_thread() -> None:
     try:
         pid = nursery.fork(Birth("platform", (), log_path=os.devnull))
         assert nursery.wait(pid, seconds=120) == 0
-        assert len(os.listdir(f"/proc/{nursery._pid}/task")) == 1
+        assert len(list(Path(f"/proc/{nursery._pid}/task").iterdir())) == 1
     finally:
         nursery.close()

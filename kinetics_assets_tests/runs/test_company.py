@@ -41,6 +41,7 @@ run_all([request], settings=settings, max_parallel=1)
 """
 
 
+@pytest.mark.slow
 def test_runs_are_seen_as_the_ui_would_start_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_request_that_mixes_is_refused(tmp_path: Path) -> None:
         run_all([request], settings=small_settings(tmp_path), max_parallel=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_command(tmp_path: Path, number: signal.Signals) -> None:
     """Ended, the runs are cancelled; killed, they are dead and marked at the next start."""

@@ -56,6 +56,7 @@ def test_a_broken_dagster_yaml_is_named(tmp_path: Path) -> None:
         dagster_home(tmp_path)
 
 
+@pytest.mark.slow
 def test_processes_that_begin_at_once_do_not_break_a_new_home(tmp_path: Path) -> None:
     """SQLite databases are made by one process; regression: two heads in the version table."""
     code = (
