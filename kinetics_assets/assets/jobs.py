@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import dagster as dg
 
 from kinetics_assets.assets.partitions import annotations_key, asset_key
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import (
-        UnresolvedAssetJobDefinition,
-    )
 
 LABELLED = (Split.TRAIN, Split.VAL)
 """Splits whose partitions are the classes and nothing else."""
@@ -37,8 +32,8 @@ def filelists_job_name(dataset: str) -> str:
     return f"{dataset}_filelists"
 
 
-def dataset_jobs(dataset: str) -> list[UnresolvedAssetJobDefinition]:
-    """Return the jobs of a dataset."""
+def dataset_jobs(dataset: str) -> list[Any]:
+    """Return the jobs of a dataset, of a type that Dagster does not export."""
     return [
         dg.define_asset_job(
             annotations_job_name(dataset),
@@ -57,7 +52,7 @@ def dataset_jobs(dataset: str) -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
-def _prepare_job(dataset: str, splits: tuple[Split, ...]) -> UnresolvedAssetJobDefinition:
+def _prepare_job(dataset: str, splits: tuple[Split, ...]) -> Any:  # noqa: ANN401 - Dagster does not export the type
     """Return the job of all class stages of `splits`, one class per run."""
     return dg.define_asset_job(
         prepare_job_name(dataset, splits[0]),
