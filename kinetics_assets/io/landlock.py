@@ -29,7 +29,7 @@ _REFER = 1 << 13  # from version 2
 _TRUNCATE = 1 << 14  # from version 3
 
 
-def confine_writes(folders: Sequence[str]) -> str:
+def confine_writes(folders: Sequence[str]) -> str:  # pragma: no cover - as `seccomp.install`
     """Let this process write below `folders` only and return "", or why that could not be had.
 
     Raises:

@@ -186,7 +186,7 @@ _MACHINES = {
 }
 
 
-def install() -> str:
+def install() -> str:  # pragma: no cover - its caller can write no report
     """Install the filter for the calling process and return "", or why it could not be had.
 
     Call it while the process has one thread; threads made later inherit the filter.

@@ -93,8 +93,13 @@ def dataset_root(root: Path | None = None, *, env: Mapping[str, str] = os.enviro
         RootError: something is there that is no folder.
     """
     chosen = (root or Path(env.get("KINETICS_ROOT") or DEFAULT_ROOT)).expanduser().absolute()
-    if chosen.exists() and not chosen.is_dir():
-        raise RootError(f"{chosen} is no folder.", remedy="Point KINETICS_ROOT at a folder.")
+    there = next(path for path in (chosen, *chosen.parents) if path.exists())
+    if not there.is_dir():
+        cannot = "" if there == chosen else f"{chosen} cannot be made: "
+        raise RootError(
+            f"{cannot}{there} is no folder.",
+            remedy="Point KINETICS_ROOT (or --root) at a folder.",
+        )
     return chosen
 
 

@@ -202,8 +202,10 @@ def test_a_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     """A file in place of the root is named before anything starts."""
     file = tmp_path / "x"
     file.touch()
-    with pytest.raises(RootError, match="is no folder"):
+    with pytest.raises(RootError, match="/x is no folder"):
         load_settings("demo", root=file, env={})
+    with pytest.raises(RootError, match=r"/x/below cannot be made: .*/x is no folder"):
+        load_settings("demo", root=file / "below", env={})
 
 
 def test_an_unknown_dataset_is_named(tmp_path: Path) -> None:
