@@ -10,6 +10,8 @@ from kinetics_assets.io.atomic import write_file
 from kinetics_assets.io.locks import exclusive
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kinetics_assets.stages.order import ClassOrder
 
 
@@ -23,9 +25,17 @@ def chosen_engine(order: ClassOrder) -> str:
     if wanted != "auto":
         return resolve_engine(wanted)
     path = order.layout.choices(order.split)
-    with exclusive(path.with_suffix(".lock"), wait=True, what=f"{path}"):
-        choices = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    chosen = _read(path).get("flow_engine")
+    if chosen is not None:
+        return chosen
+    with exclusive(path.with_name(".choices.lock"), wait=True, what=f"{path}"):
+        choices = _read(path)
         if "flow_engine" not in choices:
             choices["flow_engine"] = resolve_engine("auto")
             write_file(path, (json.dumps(choices, indent=1, sort_keys=True) + "\n").encode())
-    return str(choices["flow_engine"])
+    return choices["flow_engine"]
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return what was chosen so far."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -71,6 +71,9 @@ def run_stage(stage: Stage, order: ClassOrder, *, retry_now: bool = False) -> St
         retired = retire_rows(job, order, gone)
         before = dict(rows)
         due = _settle(job, rows, inputs, now=None if retry_now else now_utc())
+        for clip, row in before.items():
+            if row.status is Status.OK and rows[clip].status is Status.BLOCKED:
+                job.remove(row, into=None)  # its input is gone, so it belongs to nothing
         degraded = _work(job, order, due=due, rows=rows, inputs=inputs)
         write_manifest(layout, order.split, stage, order.label, rows=rows.values())
         discard_journal(layout.journal(order.split, stage, order.label))
@@ -153,7 +156,7 @@ def _settle(
     *,
     now: datetime | None,
 ) -> list[Clip]:
-    """Block rows whose input is not ok, and return the clips that are due.
+    """Block rows whose input is not ok, and return the clips that are due; touch no file.
 
     Args:
         job: The stage's way of working.
@@ -168,8 +171,6 @@ def _settle(
             continue
         has_input = job.upstream is None or (source is not None and source.status is Status.OK)
         if not has_input and not job.works_without_input:
-            if row.status is Status.OK:
-                job.remove(row, into=None)
             rows[clip] = blocked_row(row, source)
         elif (
             now is None

@@ -24,7 +24,7 @@ from kinetics_assets.core.settings import (
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
 from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.journal import Journal
-from kinetics_assets.io.manifests import read_manifest
+from kinetics_assets.io.manifests import read_manifest, write_manifest
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
@@ -97,6 +97,24 @@ def test_an_input_that_went_missing_blocks_its_clip_only(order: ClassOrder) -> N
         blocked = next(r for r in report.rows if r.clip == row.clip)
         assert (blocked.status, blocked.reason) == (Status.BLOCKED, Reason.UPSTREAM)
         assert "gone" in blocked.reason_text
+
+
+def test_asking_whether_work_is_needed_touches_no_file(order: ClassOrder) -> None:
+    """The question deletes nothing, even where an output has lost its input; the run does.
+
+    Cause: planning and removal were one function, so a look at the plan took files away.
+    """
+    reports = run_all(order)
+    lost = next(row for row in reports[Stage.VIDEOS].rows if row.status is Status.OK)
+    gone = replace(lost, status=Status.CORRUPT, reason=Reason.UNDECODABLE, path="")
+    rows = [gone if row.clip == lost.clip else row for row in reports[Stage.VIDEOS].rows]
+    write_manifest(order.layout, order.split, Stage.VIDEOS, order.label, rows=rows)
+    before = files_and_times(order.layout.base)
+    assert needs_work(Stage.RESIZED, order, now=now_utc())
+    assert needs_work(Stage.FLOW, order, now=now_utc())
+    assert files_and_times(order.layout.base) == before
+    run_stage(Stage.RESIZED, order)
+    assert not order.layout.resized_video(order.split, order.label, lost.clip).exists()
 
 
 def test_a_changed_recipe_makes_outputs_stale(
