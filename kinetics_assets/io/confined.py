@@ -27,6 +27,7 @@ from kinetics_assets.io.spawn import spawn
 if TYPE_CHECKING:
     from kinetics_assets.core.settings import Limits
 
+_START_REMEDY = "Check that this user may start processes (`ulimit -u`, memory), and run again."
 _START_SECONDS = 60.0
 _REAP_SECONDS = 10.0
 _MAX_ANSWER_BYTES = 64 * 1024
@@ -61,7 +62,7 @@ class ConfinedChild:
             folder.rmdir()
             raise SandboxUnusable(
                 f"The decoding process cannot be started: {error}.",
-                remedy="`kinetics doctor` says what is missing.",
+                remedy=_START_REMEDY,
             ) from error
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         if stdin is None or stdout is None or stderr is None:
@@ -87,7 +88,7 @@ class ConfinedChild:
             if isinstance(error, Exception):
                 raise SandboxUnusable(
                     f"The decoding process does not start: {error}",
-                    remedy="`kinetics doctor` says what is missing.",
+                    remedy=_START_REMEDY,
                 ) from error
             raise
         finally:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kinetics_assets.core.clips import Clip
     from kinetics_assets.core.manifest import ManifestRow
     from kinetics_assets.engines.base import FlowEngine
-    from kinetics_assets.media.client import MediaWorker
     from kinetics_assets.sources.found_trees import FoundFrames
+    from kinetics_assets.stages.job import Desk
 
 
 class FlowJob(PicturesJob):
@@ -48,9 +48,7 @@ class FlowJob(PicturesJob):
         """Return the engine's name and numerical profile."""
         return (self._engine.name, self._engine.profile)
 
-    def produce(
-        self, clip: Clip, source: ManifestRow, folder: Path, *, worker: MediaWorker, scratch: Path
-    ) -> Made:
+    def produce(self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk) -> Made:
         """Write two planes for each pair of frames of the input video.
 
         Raises:
@@ -59,9 +57,9 @@ class FlowJob(PicturesJob):
         import numpy as np
 
         video = self._order.layout.base / source.path
-        gray = scratch / f"{clip.id.name}.npy"
+        gray = desk.scratch / f"{clip.id.name}.npy"
         try:
-            facts = worker.gray(video, gray, recipe=self._recipe)
+            facts = desk.worker.gray(video, gray, recipe=self._recipe)
             if facts.frames < 2:
                 msg = f"{facts.frames} frame has no flow."
                 raise TooShort(msg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 
 Commit = Callable[[ManifestRow, Callable[[], None]], None]
 """``commit(row, publish)``: journal the verdict, then make the output visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a job has at hand while it works on a group."""
+
+    worker: MediaWorker
+    """The sandboxed child of this thread."""
+    scratch: Path
+    """Folder for temporary files that goes away with the step."""
+    inputs: Mapping[ClipId, ManifestRow]
+    """Rows of the stage's input."""
+    known: Mapping[ClipId, ManifestRow]
+    """What is known of the clips in this stage."""
+    commit: Commit
+    """Takes each verdict, with what makes its output visible."""
+
 
 _LONGEST_PAUSE = timedelta(days=7)
 
@@ -64,16 +81,7 @@ class StageJob(Protocol):
         """Return the clips that are due as units of work."""
         ...
 
-    def make(
-        self,
-        group: Sequence[Clip],
-        *,
-        worker: MediaWorker,
-        scratch: Path,
-        inputs: Mapping[ClipId, ManifestRow],
-        known: Mapping[ClipId, ManifestRow],
-        commit: Commit,
-    ) -> None:
+    def make(self, group: Sequence[Clip], desk: Desk) -> None:
         """Make the outputs of `group` and commit exactly one row for each clip.
 
         Raises:

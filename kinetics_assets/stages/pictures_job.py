@@ -26,13 +26,13 @@ from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
 from kinetics_assets.stages.storage import place_rawframes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.clips import Clip
     from kinetics_assets.media.client import FrameFacts, MediaWorker
     from kinetics_assets.sources.found_trees import FoundFrames
-    from kinetics_assets.stages.job import Commit
+    from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.order import ClassOrder
 
 ADOPTED = "adopted"
@@ -66,9 +66,7 @@ class PicturesJob:
         place_rawframes(order)
 
     # what a subclass adds
-    def produce(
-        self, clip: Clip, source: ManifestRow, folder: Path, *, worker: MediaWorker, scratch: Path
-    ) -> Made:
+    def produce(self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk) -> Made:
         """Put the clip's pictures into the empty `folder`.
 
         Raises:
@@ -125,25 +123,16 @@ class PicturesJob:
         """Return each clip by itself."""
         return [[clip] for clip in due]
 
-    def make(
-        self,
-        group: Sequence[Clip],
-        *,
-        worker: MediaWorker,
-        scratch: Path,
-        inputs: Mapping[ClipId, ManifestRow],
-        known: Mapping[ClipId, ManifestRow],
-        commit: Commit,
-    ) -> None:
+    def make(self, group: Sequence[Clip], desk: Desk) -> None:
         """Take over or make, verify and publish the pictures of each clip of `group`."""
         for clip in group:
-            source, row = inputs.get(clip.id), known[clip.id]
+            source, row = desk.inputs.get(clip.id), desk.known[clip.id]
             final = self._order.layout.frames(self._order.split, clip.label, clip.id)
             temp = temp_path(final, stage=self.stage)
             try:
                 with os_faults(f"creating {temp}"):
                     temp.mkdir()
-                made = self._adopt(clip, source, temp, worker=worker)
+                made = self._adopt(clip, source, temp, worker=desk.worker)
                 adopted = made is not None
                 if made is None:
                     if (
@@ -151,9 +140,9 @@ class PicturesJob:
                         or source.status is not Status.OK
                         or not file_is_there(self._order.layout, source)
                     ):
-                        commit(blocked_row(row, source), lambda: None)
+                        desk.commit(blocked_row(row, source), lambda: None)
                         continue
-                    made = self.produce(clip, source, temp, worker=worker, scratch=scratch)
+                    made = self.produce(clip, source, temp, desk)
                 self._publish(
                     row,
                     source,
@@ -161,8 +150,7 @@ class PicturesJob:
                     temp=temp,
                     final=final,
                     adopted=adopted,
-                    worker=worker,
-                    commit=commit,
+                    desk=desk,
                 )
             except ClipError as error:
                 if row.status is Status.OK:
@@ -172,7 +160,7 @@ class PicturesJob:
                 failed = failed_row(
                     row, error, may_heal=False, retry_hours=hours, digest=digest_now
                 )
-                commit(failed, lambda: None)
+                desk.commit(failed, lambda: None)
             finally:
                 shutil.rmtree(temp, ignore_errors=True)
 
@@ -230,8 +218,7 @@ class PicturesJob:
         temp: Path,
         final: Path,
         adopted: bool,
-        worker: MediaWorker,
-        commit: Commit,
+        desk: Desk,
     ) -> None:
         """Verify the pictures in `temp` by decoding them, then commit and publish.
 
@@ -246,7 +233,7 @@ class PicturesJob:
             msg = f"{facts.frames} pictures came of a clip of {frames} frames."
             raise EncodeFailed(msg)
         if not adopted:
-            worker.check_pictures(temp, names)
+            desk.worker.check_pictures(temp, names)
         sha256 = folder_sha256(temp, names)
         made_digest = self._adopted_digest() if adopted else self.attempt_digest(source)
         index = FrameIndex(
@@ -283,7 +270,7 @@ class PicturesJob:
             tools=made.tools,
             finished_at=now_utc(),
         )
-        commit(
+        desk.commit(
             ok,
             lambda: publish_pictures(self.stage, temp, final, index=index, lock=self._lock),
         )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.clips import Clip
     from kinetics_assets.core.manifest import ManifestRow
-    from kinetics_assets.media.client import MediaWorker
     from kinetics_assets.sources.found_trees import FoundFrames
+    from kinetics_assets.stages.job import Desk
 
 
 class RawframesJob(PicturesJob):
@@ -23,13 +23,11 @@ class RawframesJob(PicturesJob):
 
     stage = Stage.RAWFRAMES
 
-    def produce(
-        self, clip: Clip, source: ManifestRow, folder: Path, *, worker: MediaWorker, scratch: Path
-    ) -> Made:
+    def produce(self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk) -> Made:
         """Write one JPEG for each frame of the input video."""
-        del clip, scratch
+        del clip
         video = self._order.layout.base / source.path
-        facts = worker.rawframes(video, folder, recipe=self._recipe)
+        facts = desk.worker.rawframes(video, folder, recipe=self._recipe)
         return Made(facts=facts, tools=versions("av", "simplejpeg"))
 
     def expected_count(self, frames: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import ClipError, EncodeFailed
@@ -14,12 +15,12 @@ from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_f
 from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.clips import Clip
     from kinetics_assets.media.client import MediaWorker
-    from kinetics_assets.stages.job import Commit
+    from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.order import ClassOrder
 
 
@@ -53,32 +54,22 @@ class ResizedJob:
         """Return each clip by itself."""
         return [[clip] for clip in due]
 
-    def make(
-        self,
-        group: Sequence[Clip],
-        *,
-        worker: MediaWorker,
-        scratch: Path,
-        inputs: Mapping[ClipId, ManifestRow],
-        known: Mapping[ClipId, ManifestRow],
-        commit: Commit,
-    ) -> None:
+    def make(self, group: Sequence[Clip], desk: Desk) -> None:
         """Resize, verify by decoding and publish each clip of `group`."""
-        del scratch
         for clip in group:
-            source, row = inputs[clip.id], known[clip.id]
+            source, row = desk.inputs[clip.id], desk.known[clip.id]
             final = self._order.layout.resized_video(self._order.split, clip.label, clip.id)
             if not file_is_there(self._order.layout, source):
-                commit(blocked_row(row, source), lambda: None)
+                desk.commit(blocked_row(row, source), lambda: None)
                 continue
             temp = temp_path(final, stage=Stage.RESIZED)
             try:
-                made = self._resize(row, source, worker=worker, temp=temp, final=final)
-                commit(made, lambda temp=temp, final=final: publish_file(temp, final))  # type: ignore[misc]  # mypy cannot type lambda defaults
+                made = self._resize(row, source, worker=desk.worker, temp=temp, final=final)
+                desk.commit(made, partial(publish_file, temp, final))
             except ClipError as error:
                 if row.status is Status.OK:
                     self.remove(row, into=None)
-                commit(self._failed(row, source, error), lambda: None)
+                desk.commit(self._failed(row, source, error), lambda: None)
             finally:
                 temp.unlink(missing_ok=True)
 

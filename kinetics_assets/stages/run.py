@@ -22,7 +22,7 @@ from kinetics_assets.io.journal import Journal, discard_journal, read_journal
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
-from kinetics_assets.stages.job import blocked_row, now_utc
+from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.pool import for_each
 from kinetics_assets.stages.report import StageReport
@@ -207,9 +207,7 @@ def _work(
             rows[row.clip] = row
 
         def work(group: list[Clip], worker: MediaWorker) -> None:
-            job.make(
-                group, worker=worker, scratch=scratch, inputs=inputs, known=rows, commit=commit
-            )
+            job.make(group, Desk(worker, scratch, inputs=inputs, known=rows, commit=commit))
 
         groups = job.groups(due)
         try:

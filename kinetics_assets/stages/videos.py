@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kinetics_assets.core.clips import Clip, ClipId
     from kinetics_assets.media.client import MediaFacts, MediaWorker
     from kinetics_assets.sources.base import Source
-    from kinetics_assets.stages.job import Commit
+    from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.order import ClassOrder
 
 WHOLE = "whole"
@@ -100,44 +100,26 @@ class VideosJob:
         ordered = sorted(due)
         return [list(clips) for _, clips in groupby(ordered, key=lambda c: c.id.youtube_id)]
 
-    def make(
-        self,
-        group: Sequence[Clip],
-        *,
-        worker: MediaWorker,
-        scratch: Path,
-        inputs: Mapping[ClipId, ManifestRow],
-        known: Mapping[ClipId, ManifestRow],
-        commit: Commit,
-    ) -> None:
+    def make(self, group: Sequence[Clip], desk: Desk) -> None:
         """Get the clips of one video, asking each source only for what is still wanted."""
-        del inputs
         wanted = {clip.id: clip for clip in group}
         failures: dict[ClipId, list[_Failure]] = {clip.id: [] for clip in group}
         for clip in list(wanted.values()):
-            if self._take_in_place(clip, worker=worker, known=known, commit=commit):
+            if self._take_in_place(clip, desk):
                 del wanted[clip.id]
         for source in self._sources:
-            for clip_id, answer in self._ask(source, list(wanted), scratch=scratch).items():
+            for clip_id, answer in self._ask(source, list(wanted), scratch=desk.scratch).items():
                 try:
                     if isinstance(answer, ClipError):
                         raise answer
-                    self._take(
-                        wanted[clip_id],
-                        answer,
-                        source=source,
-                        worker=worker,
-                        known=known,
-                        commit=commit,
-                    )
+                    self._take(wanted[clip_id], answer, source=source, desk=desk)
                     del wanted[clip_id]
                 except ClipError as error:
                     failures[clip_id].append(_Failure(source.name, source.may_heal, error))
         if self._faults:
             return  # a source that could not be asked may have the clip: no verdict
         for clip in wanted.values():
-            row = self._failed(known[clip.id], failures[clip.id])
-            commit(row, lambda: None)
+            desk.commit(self._failed(desk.known[clip.id], failures[clip.id]), lambda: None)
 
     def remove(self, row: ManifestRow, *, into: Path | None) -> None:
         """Take the clip's file away."""
@@ -167,46 +149,30 @@ class VideosJob:
             self._faults[source.name] = fault
             return {}
 
-    def _take_in_place(
-        self,
-        clip: Clip,
-        *,
-        worker: MediaWorker,
-        known: Mapping[ClipId, ManifestRow],
-        commit: Commit,
-    ) -> bool:
+    def _take_in_place(self, clip: Clip, desk: Desk) -> bool:
         """Accept a good file that stands under the clip's own name without a row; return if so.
 
         A tree of MMAction2 becomes ours this way without moving a byte.
         """
         path = self._order.layout.video(self._order.split, clip.label, clip.id)
-        if known[clip.id].status is Status.OK or not path.is_file() or path.is_symlink():
+        if desk.known[clip.id].status is Status.OK or not path.is_file() or path.is_symlink():
             return False
         try:
-            facts = worker.verify(path)
+            facts = desk.worker.verify(path)
             self._check(clip, facts)
         except ClipError:
             return False  # left where it is; a source's good file replaces it
-        row = self._row(known[clip.id], facts, path=path, file=path)
-        commit(replace(row, source="in_place", digest=WHOLE), lambda: None)
+        row = self._row(desk.known[clip.id], facts, path=path, file=path)
+        desk.commit(replace(row, source="in_place", digest=WHOLE), lambda: None)
         return True
 
-    def _take(
-        self,
-        clip: Clip,
-        found: Found,
-        *,
-        source: Source,
-        worker: MediaWorker,
-        known: Mapping[ClipId, ManifestRow],
-        commit: Commit,
-    ) -> None:
+    def _take(self, clip: Clip, found: Found, *, source: Source, desk: Desk) -> None:
         """Cut if needed, verify and publish what a source found.
 
         Raises:
             ClipError: The file is no good for this clip.
         """
-        layout = self._order.layout
+        layout, worker, before = self._order.layout, desk.worker, desk.known[clip.id]
         cut = self._must_cut(clip, found, worker=worker)
         suffix = ".mp4" if cut else (found.path.suffix.lower() or ".mp4")
         final = layout.video(self._order.split, clip.label, clip.id, suffix=suffix)
@@ -226,14 +192,14 @@ class VideosJob:
                 )
                 facts = worker.verify(temp)
             self._check(clip, facts)
-            row = self._row(known[clip.id], facts, path=final, file=temp)
+            row = self._row(before, facts, path=final, file=temp)
             row = replace(
                 row,
                 source=source.name,
                 source_address=found.address,
                 digest=self._cut_digest if cut else WHOLE,
             )
-            commit(row, lambda: self._publish(temp, final, before=known[clip.id]))
+            desk.commit(row, lambda: self._publish(temp, final, before=before))
         finally:
             temp.unlink(missing_ok=True)
 
