@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from kinetics_assets.core.clips import Clip, ClipId
 from kinetics_assets.core.errors import InternalError
+from kinetics_assets.core.parquet import read_table
 from kinetics_assets.core.reasons import Kind, Reason
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def decode_manifest(data: bytes) -> list[ManifestRow]:
         InternalError: the file is damaged (a bad page checksum, a missing footer).
     """
     try:
-        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        table = read_table(data)
         written, found = (table.schema.metadata or {}).get(_ROWS_SHA256), _rows_sha256(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"The manifest is damaged: {error}"

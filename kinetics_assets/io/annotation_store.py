@@ -29,6 +29,7 @@ from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Clip, ClipId, Split
 from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.parquet import read_row_group
 from kinetics_assets.io.atomic import os_faults, write_file
 
 _ROW_FIELDS: list[pa.Field[Any]] = [
@@ -109,8 +110,7 @@ def load_class_rows(layout: Layout, split: Split, label: str) -> ClassRows:
     try:
         stat = path.stat()
         footer = _footer(path, stat.st_mtime_ns, stat.st_size)
-        with pq.ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
-            table = file.read_row_group(entry["row_group"])
+        table = read_row_group(path, entry["row_group"], footer=footer)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(layout, path) from error
     clips = tuple(_clip(record) for record in table.to_pylist())

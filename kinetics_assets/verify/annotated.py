@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kinetics_assets.core.annotations import ParsedList, parse_list
 from kinetics_assets.core.clips import Clip, Split
 from kinetics_assets.core.errors import AnnotationError
+from kinetics_assets.core.parquet import read_table
 from kinetics_assets.verify.findings import Problem, Report
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _check_edition(
         report.find(Problem.ANNOTATION_LIST, where, text)
     path = layout.edition_rejected(sha256)
     try:
-        kept = pq.read_table(path, page_checksum_verification=True).to_pylist()
+        kept = read_table(path).to_pylist()
     except (pa.ArrowException, OSError) as error:
         report.find(Problem.ANNOTATION_LIST, layout.relative(path), f"cannot be read: {error}")
         return

@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kinetics_assets.core.classes import class_names, folder_name
 from kinetics_assets.core.clips import Clip, ClipId, Split
 from kinetics_assets.core.manifest import BAD_BYTES, SCHEMA, ManifestRow, Status, from_record
+from kinetics_assets.core.parquet import read_table
 from kinetics_assets.core.reasons import Kind, Reason
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
 from kinetics_assets.verify.findings import Problem, Report
@@ -84,7 +84,7 @@ def _read_manifest(layout: Layout, path: Path, report: Report) -> list[dict[str,
     """Return the records of a manifest file, None when it is damaged."""
     where = layout.relative(path)
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = read_table(path)
     except (pa.ArrowException, OSError) as error:
         report.find(Problem.MANIFEST, where, f"cannot be read: {error}")
         return None
