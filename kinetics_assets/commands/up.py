@@ -53,7 +53,7 @@ def up(host: str, port: int, root: Path | None, *, allow_remote: bool) -> None:
         stack.enter_context(environment(variables))
         home = _prepare_home(folder)
         stack.enter_context(environment({"DAGSTER_HOME": str(home)}))
-        stack.enter_context(_sigterm_as_interrupt())
+        stack.enter_context(_signals_as_interrupt())
         services = stack.enter_context(_services(host, port, home))
         if mirror is not None:
             stack.enter_context(mirror)
@@ -220,18 +220,19 @@ def _watch(services: Mapping[str, _Service]) -> None:
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C."""
+def _signals_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, and obey SIGINT although a script that put us aside ignores it."""
 
     def interrupt(number: int, frame: object) -> None:
         del number, frame
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _in_url(host: str) -> str:
