@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
@@ -102,4 +102,11 @@ def _why(event: dg.DagsterEvent) -> str:
     told = getattr(data, "user_failure_data", None)
     if told is not None and told.description:
         return str(told.description)
-    return str(data.error.message).strip() if data.error else str(event.message)
+    return first_cause(data.error) if data.error else str(event.message)
+
+
+def first_cause(error: Any) -> str:  # noqa: ANN401 - Dagster does not export its error record
+    """Return the message of the error that began a chain, not of Dagster's wrappers around it."""
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip()
