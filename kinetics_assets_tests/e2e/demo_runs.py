@@ -79,6 +79,13 @@ def left_over(root: Path) -> list[str]:
     return list(found.values())
 
 
+def clear(root: Path) -> None:
+    """Delete everything under `root` but the generated videos."""
+    for path in root.iterdir():
+        if path.name != CACHE_FOLDER:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def take_mirror(source: Path, target: Path) -> None:
     """Copy the generated videos of one root to another, so that only the graph runs there."""
     shutil.copytree(source / CACHE_FOLDER, target / CACHE_FOLDER)

@@ -19,10 +19,7 @@ def test_a_failed_step_is_told_by_its_own_error() -> None:
         broken()
 
     result = one.execute_in_process(raise_on_error=False)
-    told = [
-        first_cause(data.error)
-        for event in result.all_events
-        if (data := event.event_specific_data) is not None and getattr(data, "error", None)
-    ]
+    errors = [getattr(event.event_specific_data, "error", None) for event in result.all_events]
+    told = [first_cause(error) for error in errors if error is not None]
     assert len(told) >= 2
     assert all("the disk sang" in text for text in told), told
