@@ -68,7 +68,9 @@ def sweep(root: Path, *, kills: int, seed: int, span_seconds: float, classes: in
         after_seconds = choose.uniform(0.05, 0.9) * span_seconds / (1 + 0.5 * since_begin)
         if _kill_one(done, after_seconds, whole_group=choose.random() < 0.5):
             since_begin += 1
+            _say(f"killed: {done.kills[-1]}")
             continue
+        _say(f"over before {after_seconds:.1f} s; begins anew")
         done.completed.append(demo_runs.lines(root))
         demo_runs.clear(root)
         since_begin = 0
@@ -133,8 +135,6 @@ def main() -> int:
             span_seconds=span_seconds,
             classes=options.classes,
         )
-        for kill in done.kills:
-            _say(f"killed: {kill}")
         wanted = demo_runs.lines(calm)
         differs = "".join(difference(wanted, tree) for tree in done.completed)
         findings = verify_dataset(load_settings("demo", root=killed, env={})).findings
