@@ -10,12 +10,17 @@
     │   ├── ArchiveRefused            a tar file that is damaged or breaks the rules
     │   └── RootError                 KINETICS_ROOT is missing or no folder
     ├── EnvironmentFault              this machine or its network; fails the step, never a clip
-    │   ├── DiskFull, PermissionDenied, ToolMissing, NetworkDown, RateLimited, BotCheck
+    │   ├── DiskFull, PermissionDenied, ToolMissing
+    │   ├── NetworkDown, NetworkMisconfigured, RateLimited, BotCheck, ExtractorBroken
+    │   ├── SourcePaused, MassFailure
     │   └── SandboxUnusable, DeviceLost, Locked, PortInUse
     ├── InternalError                 a promise of our own was broken (a bug)
     └── ClipError                     one clip; becomes the reason of its manifest row
-        ├── Gone, VideoRemoved, VideoPrivate, VideoUnavailable, LoginRequired, Forbidden
-        ├── ServerError, AddressRefused, NetworkFailure, EmptyFile, NotAtSource, DownloadFailed
+        ├── Gone, VideoRemoved, VideoPrivate, AccountTerminated, Copyright, PolicyRemoved
+        ├── DrmProtected, VideoUnavailable, ConfirmedUnavailable, GeoBlocked, NotYet
+        ├── LoginRequired, AgeRestricted, PaymentRequired, Forbidden
+        ├── ServerError, AddressRefused, NetworkFailure, EmptyFile, NotAtSource
+        ├── DownloadFailed, BadArchive, PostprocessingFailed
         ├── NotMedia, Truncated, Undecodable, NoVideoStream, NoFrames
         ├── OutOfRange, TooShort, OverLimit, DecoderCrashed
         └── EncodeFailed
@@ -160,16 +165,47 @@ class NetworkDown(EnvironmentFault):
     reason = Reason.NETWORK_DOWN
 
 
+class NetworkMisconfigured(EnvironmentFault):
+    """The proxy or the certificates of this machine do not work."""
+
+    reason = Reason.NETWORK_MISCONFIGURED
+
+
 class RateLimited(EnvironmentFault):
     """The source asks for a pause."""
 
     reason = Reason.RATE_LIMITED
+
+    def __init__(
+        self, message: str, *, remedy: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        """Keep how long the source wants to be left alone, None if it did not say."""
+        super().__init__(message, remedy=remedy)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class BotCheck(EnvironmentFault):
     """The source wants proof of a human; the session is at fault, not the clip."""
 
     reason = Reason.BOT_CHECK
+
+
+class ExtractorBroken(EnvironmentFault):
+    """yt-dlp cannot read the site any more: an update, or a tool that it needs, is due."""
+
+    reason = Reason.EXTRACTOR_BROKEN
+
+
+class SourcePaused(EnvironmentFault):
+    """The source's circuit breaker is open; it is not asked before a stated time."""
+
+    reason = Reason.SOURCE_PAUSED
+
+
+class MassFailure(EnvironmentFault):
+    """Nearly everything fails at a source, so that no single failure can be believed."""
+
+    reason = Reason.MASS_FAILURE
 
 
 class SandboxUnusable(EnvironmentFault):
@@ -207,6 +243,9 @@ class ClipError(KineticsError):
 
     reason: ClassVar[Reason]
 
+    source_works: bool = False
+    """Whether the source was seen to work at that moment, so that the failure is the clip's own."""
+
 
 class Gone(ClipError):
     """The address answers 404 or 410."""
@@ -226,16 +265,70 @@ class VideoPrivate(ClipError):
     reason = Reason.VIDEO_PRIVATE
 
 
+class AccountTerminated(ClipError):
+    """The site says that the account which had the video was closed."""
+
+    reason = Reason.ACCOUNT_TERMINATED
+
+
+class Copyright(ClipError):
+    """The site took the video down after a copyright claim."""
+
+    reason = Reason.COPYRIGHT
+
+
+class PolicyRemoved(ClipError):
+    """The site removed the video under its own rules."""
+
+    reason = Reason.POLICY_REMOVED
+
+
+class DrmProtected(ClipError):
+    """The video is encrypted."""
+
+    reason = Reason.DRM_PROTECTED
+
+
 class VideoUnavailable(ClipError):
     """The site says 'unavailable' without a cause; also used by throttling."""
 
     reason = Reason.VIDEO_UNAVAILABLE
 
 
+class ConfirmedUnavailable(ClipError):
+    """'Unavailable' without a cause, twice, a day or more apart, while the source worked."""
+
+    reason = Reason.CONFIRMED_UNAVAILABLE
+
+
+class GeoBlocked(ClipError):
+    """The video is not shown in this country; another proxy may see it."""
+
+    reason = Reason.GEO_BLOCKED
+
+
+class NotYet(ClipError):
+    """The video is announced for later."""
+
+    reason = Reason.NOT_YET
+
+
 class LoginRequired(ClipError):
-    """The site wants a login, an age or a payment."""
+    """The site wants a login."""
 
     reason = Reason.LOGIN_REQUIRED
+
+
+class AgeRestricted(ClipError):
+    """The site wants a login that proves an age."""
+
+    reason = Reason.AGE_RESTRICTED
+
+
+class PaymentRequired(ClipError):
+    """The site wants a membership or a payment."""
+
+    reason = Reason.PAYMENT_REQUIRED
 
 
 class Forbidden(ClipError):
@@ -278,6 +371,18 @@ class DownloadFailed(ClipError):
     """The downloader failed in a way we do not know; its text is kept word for word."""
 
     reason = Reason.DOWNLOAD_FAILED
+
+
+class BadArchive(ClipError):
+    """The archive that should hold the clip is damaged or breaks the rules."""
+
+    reason = Reason.BAD_ARCHIVE
+
+
+class PostprocessingFailed(ClipError):
+    """A program that works on a finished download failed."""
+
+    reason = Reason.POSTPROCESSING_FAILED
 
 
 class NotMedia(ClipError):

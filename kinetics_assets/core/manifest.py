@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from kinetics_assets.core.clips import Clip, ClipId
 from kinetics_assets.core.errors import InternalError
+from kinetics_assets.core.evidence import Trial, decode_trials, encode_trials
 from kinetics_assets.core.parquet import read_table
 from kinetics_assets.core.reasons import Kind, Reason
 
@@ -65,6 +66,8 @@ class ManifestRow:
     """Name of the source that gave the clip."""
     source_address: str = ""
     """Where exactly it came from."""
+    tried: tuple[Trial, ...] = ()
+    """What failed before, source by source."""
     path: str = ""
     """File or folder, relative to the dataset folder."""
     size_bytes: int | None = None
@@ -125,6 +128,7 @@ SCHEMA = pa.schema(
         pa.field("not_before", _TIME),
         pa.field("source", pa.string(), nullable=False),
         pa.field("source_address", pa.string(), nullable=False),
+        pa.field("tried", pa.string(), nullable=False),
         pa.field("path", pa.string(), nullable=False),
         pa.field("size_bytes", pa.int64()),
         pa.field("sha256", pa.string(), nullable=False),
@@ -145,7 +149,9 @@ SCHEMA = pa.schema(
 """Columns of a manifest file."""
 
 _ROWS_SHA256 = b"rows_sha256"
-_PLAIN = [f.name for f in fields(ManifestRow) if f.name not in {"clip", "status", "reason"}]
+_PLAIN = [
+    f.name for f in fields(ManifestRow) if f.name not in {"clip", "status", "reason", "tried"}
+]
 
 
 def to_record(row: ManifestRow) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def to_record(row: ManifestRow) -> dict[str, Any]:
         "end_seconds": row.clip.end_seconds,
         "status": row.status.value,
         "reason": row.reason.value if row.reason else None,
+        "tried": encode_trials(row.tried),
     }
 
 
@@ -167,6 +174,7 @@ def from_record(record: Mapping[str, Any]) -> ManifestRow:
         clip=ClipId(record["youtube_id"], record["start_seconds"], record["end_seconds"]),
         status=Status(record["status"]),
         reason=Reason(record["reason"]) if record["reason"] else None,
+        tried=decode_trials(record.get("tried", "")),
         **plain,
     )
 

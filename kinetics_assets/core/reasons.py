@@ -32,8 +32,17 @@ class Reason(StrEnum):
     GONE = "gone"
     VIDEO_REMOVED = "video_removed"
     VIDEO_PRIVATE = "video_private"
+    ACCOUNT_TERMINATED = "account_terminated"
+    COPYRIGHT = "copyright"
+    POLICY_REMOVED = "policy_removed"
+    DRM_PROTECTED = "drm_protected"
     VIDEO_UNAVAILABLE = "video_unavailable"
+    CONFIRMED_UNAVAILABLE = "confirmed_unavailable"
+    GEO_BLOCKED = "geo_blocked"
+    NOT_YET = "not_yet"
     LOGIN_REQUIRED = "login_required"
+    AGE_RESTRICTED = "age_restricted"
+    PAYMENT_REQUIRED = "payment_required"
     FORBIDDEN = "forbidden"
     SERVER_ERROR = "server_error"
     ADDRESS_REFUSED = "address_refused"
@@ -41,6 +50,8 @@ class Reason(StrEnum):
     EMPTY_FILE = "empty_file"
     NOT_AT_SOURCE = "not_at_source"
     DOWNLOAD_FAILED = "download_failed"
+    BAD_ARCHIVE = "bad_archive"
+    POSTPROCESSING_FAILED = "postprocessing_failed"
     # the bytes themselves
     NOT_MEDIA = "not_media"
     TRUNCATED = "truncated"
@@ -56,6 +67,7 @@ class Reason(StrEnum):
     # rules
     FILTERED = "filtered"
     UPSTREAM = "upstream"
+    TAKEN_DOWN = "taken_down"
     # the machine
     DISK_FULL = "disk_full"
     PERMISSION_DENIED = "permission_denied"
@@ -63,6 +75,10 @@ class Reason(StrEnum):
     NETWORK_DOWN = "network_down"
     RATE_LIMITED = "rate_limited"
     BOT_CHECK = "bot_check"
+    EXTRACTOR_BROKEN = "extractor_broken"
+    NETWORK_MISCONFIGURED = "network_misconfigured"
+    SOURCE_PAUSED = "source_paused"
+    MASS_FAILURE = "mass_failure"
     SANDBOX_UNUSABLE = "sandbox_unusable"
     DEVICE_LOST = "device_lost"
     LOCKED = "locked"
@@ -78,6 +94,11 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
         Reason.GONE,
         Reason.VIDEO_REMOVED,
         Reason.VIDEO_PRIVATE,
+        Reason.ACCOUNT_TERMINATED,
+        Reason.COPYRIGHT,
+        Reason.POLICY_REMOVED,
+        Reason.DRM_PROTECTED,
+        Reason.CONFIRMED_UNAVAILABLE,
         Reason.UNDECODABLE,
         Reason.NO_VIDEO_STREAM,
         Reason.NO_FRAMES,
@@ -89,6 +110,8 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
     ),
     Kind.RETRYABLE: (
         Reason.VIDEO_UNAVAILABLE,
+        Reason.GEO_BLOCKED,
+        Reason.NOT_YET,
         Reason.FORBIDDEN,
         Reason.SERVER_ERROR,
         Reason.ADDRESS_REFUSED,
@@ -96,11 +119,17 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
         Reason.EMPTY_FILE,
         Reason.NOT_AT_SOURCE,
         Reason.DOWNLOAD_FAILED,
+        Reason.BAD_ARCHIVE,
+        Reason.POSTPROCESSING_FAILED,
         Reason.NOT_MEDIA,
         Reason.TRUNCATED,
     ),
-    Kind.CREDENTIALS: (Reason.LOGIN_REQUIRED,),
-    Kind.POLICY: (Reason.FILTERED, Reason.UPSTREAM),
+    Kind.CREDENTIALS: (
+        Reason.LOGIN_REQUIRED,
+        Reason.AGE_RESTRICTED,
+        Reason.PAYMENT_REQUIRED,
+    ),
+    Kind.POLICY: (Reason.FILTERED, Reason.UPSTREAM, Reason.TAKEN_DOWN),
     Kind.ENVIRONMENT: (
         Reason.DISK_FULL,
         Reason.PERMISSION_DENIED,
@@ -108,6 +137,10 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
         Reason.NETWORK_DOWN,
         Reason.RATE_LIMITED,
         Reason.BOT_CHECK,
+        Reason.EXTRACTOR_BROKEN,
+        Reason.NETWORK_MISCONFIGURED,
+        Reason.SOURCE_PAUSED,
+        Reason.MASS_FAILURE,
         Reason.SANDBOX_UNUSABLE,
         Reason.DEVICE_LOST,
         Reason.LOCKED,

@@ -26,6 +26,7 @@ _PRESETS = (
     "veryslow",
 )
 _SIZE = re.compile(r"original|[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})?", re.ASCII)
+_PROXY = re.compile(r"https?://([^\s/@]+@)?[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}/?", re.ASCII)
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", re.ASCII)
 
 
@@ -98,7 +99,23 @@ _RULES: dict[str, _Rule] = {
     "videos.min_frames": _at_least(1),
     "videos.min_duration_share": _between(0, 1),
     "sources.order": (bool, "at least one source"),
-    "sources.youtube_url": _address("id"),
+    "sources.youtube_url": _address("id", optional=("start", "end")),
+    "sources.mirror_url": _address(),
+    "sources.torrent_seed_ratio": _at_least(0),
+    "sources.torrent_seed_minutes": _at_least(0),
+    "sources.torrent_upload_kib": _at_least(0),
+    "sources.torrent_download_kib": _at_least(0),
+    "sources.youtube_height_px": _at_least(1),
+    "sources.youtube_interval_seconds": _at_least(0),
+    "sources.youtube_proxy": (
+        lambda value: not value or bool(_PROXY.fullmatch(value)),
+        "http://[user:password@]host:port",
+    ),
+    "sources.youtube_whole_minutes": _above_zero(),
+    "sources.max_wait_seconds": _at_least(0),
+    "sources.pause_minutes": _at_least(0),
+    "sources.mass_failure_share": _between(0, 1),
+    "sources.mass_failure_least": _at_least(1),
     "sources.loopback_hosts": (
         lambda hosts: all(_LOOPBACK.fullmatch(host) for host in hosts),
         "127.0.0.1:PORT, localhost:PORT or [::1]:PORT",

@@ -53,26 +53,65 @@ class VideoRecipe:
 class SourceSettings:
     """Where clips are looked for, and in which order."""
 
-    order: tuple[str, ...] = ("local", "youtube")
-    """Names of sources, tried in this order for each clip."""
+    order: tuple[str, ...] = ("siblings", "local", "mirror", "torrent", "youtube")
+    """Names of sources, tried in this order; one that is not set up is passed over."""
+    cc_only: bool = False
+    """Take only clips whose list says that they are under a Creative Commons licence."""
     local_folders: tuple[Path, ...] = ()
     """Existing copies of the dataset; any layout seen in the wild."""
     adopt_folders: tuple[Path, ...] = ()
     """Existing MMAction2 trees whose videos, frames and flow are taken over after checking."""
     local_copy: bool = False
     """Copy local files instead of hard-linking them."""
+    mirror_url: str = "https://s3.amazonaws.com/kinetics"
+    """Address of the mirror of archives, laid out as CVDF's."""
+    mirror_keep_archives: bool = False
+    """Keep an archive after it was unpacked."""
+    torrent_file: str = ""
+    """Path of a torrent file, or a magnet link, instead of the dataset's published one."""
+    torrent_seed_ratio: float = 1.0
+    """Give back this many times what was taken before the torrent is closed; 0 gives nothing."""
+    torrent_seed_minutes: float = 0.0
+    """Longest time a step goes on giving back after it has what it wants."""
+    torrent_upload_kib: int = 1024
+    """Most KiB per second that are given, 0 for no limit."""
+    torrent_download_kib: int = 0
+    """Most KiB per second that are taken, 0 for no limit."""
     youtube_url: str = "https://www.youtube.com/watch?v={id}"
-    """Address of a video; ``{id}`` is replaced."""
+    """Address of a video; ``{id}`` is replaced. With ``{start}`` and ``{end}`` (six digits each) it
+    is the address of the clip itself."""
     youtube_extractors: tuple[str, ...] = ("youtube",)
     """yt-dlp extractors that may be used."""
-    youtube_format: str = "b[ext=mp4]/b"
-    """yt-dlp format; the default needs no merging, hence no ffmpeg."""
+    youtube_format: str = ""
+    """yt-dlp format; empty for pictures and sound of at most `youtube_height_px`, joined here
+    without ffmpeg where the site has no file with both."""
+    youtube_height_px: int = 480
+    """Largest picture height asked for, as far as there is a choice."""
+    youtube_interval_seconds: float = 15.0
+    """Mean pause between two videos asked of one host, shared by all steps on this machine; a guest
+    of YouTube is known to be stopped at about 300 videos an hour."""
+    youtube_cookies: Path | None = None
+    """Cookies of a login, in Netscape format; only ever read, each step works on a copy."""
+    youtube_proxy: str = ""
+    """``http://[user:password@]host:port`` of a proxy for this source."""
+    youtube_canaries: tuple[str, ...] = ("jNQXAC9IVRw",)
+    """Ids of videos known to be there; while one of them fails, no clip is held for gone."""
+    youtube_whole_minutes: float = 20.0
+    """Of longer videos only the part with the clip is fetched, where the server allows it."""
     loopback_hosts: tuple[str, ...] = ()
     """``host:port`` on this machine that may be reached by http; empty means none."""
     retry_hours: float = 1.0
     """Pause before a retryable clip is asked for again; doubles with each attempt, up to a week."""
     timeout_seconds: float = 30.0
     """Longest silence on a connection."""
+    max_wait_seconds: float = 300.0
+    """Longest pause that a step sits out when a server asks for one; a longer one ends the step."""
+    pause_minutes: float = 60.0
+    """How long a source is left alone after a bot check, a rate limit or a mass failure."""
+    mass_failure_share: float = 0.9
+    """A source at which this share of a step's clips fails is stopped, unless its canary works."""
+    mass_failure_least: int = 20
+    """Clips asked for before `mass_failure_share` counts."""
     connections: int = 4
     """Videos that one step fetches and checks at a time."""
     max_source_bytes: int = 4 * 2**30

@@ -45,7 +45,12 @@ _BUILT_IN: dict[str, Tables] = {
         "resized": {"short_side_px": 64},
         "rawframes": {"size": "64"},
         "thresholds": {"min_completeness": 0.5},
-        "sources": {"order": ("youtube",), "youtube_extractors": ("generic",)},
+        "sources": {
+            "order": ("youtube",),
+            "youtube_extractors": ("generic",),
+            "youtube_interval_seconds": 0.0,
+            "youtube_canaries": (),
+        },
     }
 }
 

@@ -30,6 +30,12 @@ class Found:
     name does not tell; the decoded duration decides."""
     is_ours: bool
     """Whether the file is a temporary one that may be moved away."""
+    sound: Path | None = None
+    """A second file that has the sound of `path`, complete; to be joined to it."""
+    cut_digest: str = ""
+    """Of the recipe the clip was cut by, for a clip that this package made; else empty."""
+    sha256: str = ""
+    """What the file must hash to, empty if nobody knows."""
 
 
 class Source(Protocol):
@@ -43,6 +49,26 @@ class Source(Protocol):
     @property
     def may_heal(self) -> bool:
         """Whether asking again may give other bytes."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Host that is asked, whose pauses all steps on this machine share; empty for none."""
+        ...
+
+    def state_of(self, clip: ClipId) -> str:
+        """Return what decides the answer for `clip` beside the clip, without asking for it.
+
+        A clip that failed is due again when this changes: a folder was added, an archive that
+        holds the clip has arrived, another account is used.
+        """
+        ...
+
+    def is_alive(self) -> bool | None:
+        """Return whether something known to be there can be had now; None if nothing is known.
+
+        This is the canary: a failure counts against a clip only while the source works.
+        """
         ...
 
     def fetch(

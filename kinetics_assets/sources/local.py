@@ -50,6 +50,7 @@ class LocalSource:
     split: Split
     name: str = "local"
     may_heal: bool = False
+    host: str = ""
     _index: dict[str, Path] | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -63,6 +64,15 @@ class LocalSource:
         """
         del scratch
         return {clip: self._find(clip, label=label) for clip in clips}
+
+    def state_of(self, clip: ClipId) -> str:
+        """Return the folders."""
+        del clip
+        return "\n".join(str(folder) for folder in self.folders)
+
+    def is_alive(self) -> bool | None:
+        """Return None: a folder does not throttle."""
+        return None
 
     def _find(self, clip: ClipId, *, label: str) -> Found | ClipError:
         """Return the file of one clip, or why there is none."""

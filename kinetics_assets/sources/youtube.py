@@ -21,7 +21,7 @@ from kinetics_assets.core.errors import (
     SettingsError,
     Truncated,
 )
-from kinetics_assets.core.settings import SourceSettings
+from kinetics_assets.core.settings import SourceSettings, digest
 from kinetics_assets.io.atomic import os_faults, temp_path
 from kinetics_assets.io.egress import Egress, redact_url
 from kinetics_assets.sources.base import Found
@@ -110,6 +110,21 @@ class YouTubeSource:
                 answer = Found(path, address, is_whole_video=True, is_ours=True)
             break
         return dict.fromkeys(clips, answer)
+
+    @property
+    def host(self) -> str:
+        """Return the host of the address."""
+        return urlsplit(self.settings.youtube_url).netloc
+
+    def state_of(self, clip: ClipId) -> str:
+        """Return the address and the identity that it is asked with."""
+        del clip
+        identity = (self.settings.youtube_cookies, self.settings.youtube_proxy)
+        return digest(self.settings.youtube_url, *identity)
+
+    def is_alive(self) -> bool | None:
+        """Return None: no canary yet."""
+        return None
 
     def _url(self, youtube_id: str) -> str:
         """Return the address of a video."""

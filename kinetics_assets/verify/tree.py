@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.manifest import ManifestRow
 
-_HISTORY = ("attempts", "not_before", "finished_at", "source_address")
+_HISTORY = ("attempts", "not_before", "finished_at", "source_address", "tried")
 """Fields of a row that tell how it came about, not what it is."""
 _OUTSIDE = ("manifests", "retired")
 """Folders of the dataset that are no public files; manifests enter by their rows."""
