@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
+WHOLE = "whole"
+"""Digest of a clip whose bytes are the source's own."""
+
+
 class Status(StrEnum):
     """State of one annotation row in one stage."""
 

@@ -21,7 +21,7 @@ from kinetics_assets.core.filelists import (
     in_sorted_order,
 )
 from kinetics_assets.core.layout import Layout
-from kinetics_assets.core.manifest import ManifestRow, Status
+from kinetics_assets.core.manifest import WHOLE, ManifestRow, Status
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import class_versions, load_class_rows
 from kinetics_assets.io.atomic import write_file
@@ -30,7 +30,6 @@ from kinetics_assets.stages.choices import chosen_engine
 from kinetics_assets.stages.digests import recipe_digest, recipe_of
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.pictures_job import ADOPTED
-from kinetics_assets.stages.videos import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

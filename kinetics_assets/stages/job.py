@@ -73,8 +73,11 @@ class StageJob(Protocol):
         """Return whether the output of an ok `row` is there with the recorded sha256."""
         ...
 
-    def attempt_digest(self, source: ManifestRow | None) -> str:
-        """Return the digest of what an attempt depends on; a failure under another is due."""
+    def attempt_digest(self, row: ManifestRow, source: ManifestRow | None) -> str:
+        """Return the digest of what an attempt for `row` depends on.
+
+        A row that failed under another digest is due.
+        """
         ...
 
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:

@@ -104,20 +104,17 @@ class PicturesJob:
 
     def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
         """Return whether the pictures are there, adopted or made from today's input and recipe."""
-        wanted = (
-            {self._adopted_digest()} if row.source == ADOPTED else {self.attempt_digest(source)}
-        )
+        wanted = {self._adopted_digest()} if row.source == ADOPTED else {self._made_from(source)}
         return row.digest in wanted and pictures_are_there(self.stage, self._order.layout, row)
 
     def is_intact(self, row: ManifestRow) -> bool:
         """Return whether the pictures are there with their recorded sha256."""
         return pictures_are_intact(self.stage, self._order.layout, row)
 
-    def attempt_digest(self, source: ManifestRow | None) -> str:
-        """Return the digest that pictures made from `source` now would have."""
-        sha256 = source.sha256 if source is not None and source.status is Status.OK else ""
-        recipe = recipe_digest(self.stage, self._settings, *self.engine_digest())
-        return output_digest(recipe, sha256)
+    def attempt_digest(self, row: ManifestRow, source: ManifestRow | None) -> str:
+        """Return the digest of what an output made now would be made from."""
+        del row
+        return self._made_from(source)
 
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return each clip by itself."""
@@ -156,7 +153,7 @@ class PicturesJob:
                 if row.status is Status.OK:
                     self.remove(row, into=None)
                 hours = self._settings.sources.retry_hours
-                digest_now = self.attempt_digest(source)
+                digest_now = self._made_from(source)
                 failed = failed_row(
                     row, error, may_heal=False, retry_hours=hours, digest=digest_now
                 )
@@ -172,6 +169,12 @@ class PicturesJob:
 
     def finish(self) -> None:
         """Nothing was put off."""
+
+    def _made_from(self, source: ManifestRow | None) -> str:
+        """Return the digest that pictures made from `source` now would have."""
+        sha256 = source.sha256 if source is not None and source.status is Status.OK else ""
+        recipe = recipe_digest(self.stage, self._settings, *self.engine_digest())
+        return output_digest(recipe, sha256)
 
     def _adopted_digest(self) -> str:
         return f"{ADOPTED}-from-{self._recipe.start_index}"
@@ -235,7 +238,7 @@ class PicturesJob:
         if not adopted:
             desk.worker.check_pictures(temp, names)
         sha256 = folder_sha256(temp, names)
-        made_digest = self._adopted_digest() if adopted else self.attempt_digest(source)
+        made_digest = self._adopted_digest() if adopted else self._made_from(source)
         index = FrameIndex(
             count=facts.frames,
             start_index=start,

@@ -39,16 +39,16 @@ class ResizedJob:
 
     def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
         """Return whether the file is there, made from today's input by today's recipe."""
-        return row.digest == self.attempt_digest(source) and file_is_there(self._order.layout, row)
+        return row.digest == self._made_from(source) and file_is_there(self._order.layout, row)
 
     def is_intact(self, row: ManifestRow) -> bool:
         """Return whether the file is there with its recorded sha256."""
         return file_is_intact(self._order.layout, row)
 
-    def attempt_digest(self, source: ManifestRow | None) -> str:
-        """Return the digest that an output made from `source` now would have."""
-        sha256 = source.sha256 if source is not None and source.status is Status.OK else ""
-        return output_digest(recipe_digest(Stage.RESIZED, self._settings), sha256)
+    def attempt_digest(self, row: ManifestRow, source: ManifestRow | None) -> str:
+        """Return the digest of what an output made now would be made from."""
+        del row
+        return self._made_from(source)
 
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return each clip by itself."""
@@ -80,13 +80,18 @@ class ResizedJob:
     def finish(self) -> None:
         """Nothing was put off."""
 
+    def _made_from(self, source: ManifestRow | None) -> str:
+        """Return the digest that an output made from `source` now would have."""
+        sha256 = source.sha256 if source is not None and source.status is Status.OK else ""
+        return output_digest(recipe_digest(Stage.RESIZED, self._settings), sha256)
+
     def _failed(self, row: ManifestRow, source: ManifestRow, error: ClipError) -> ManifestRow:
         return failed_row(
             row,
             error,
             may_heal=False,
             retry_hours=self._settings.sources.retry_hours,
-            digest=self.attempt_digest(source),
+            digest=self._made_from(source),
         )
 
     def _resize(
@@ -118,7 +123,7 @@ class ResizedJob:
             fps=facts.fps,
             duration_seconds=facts.duration_seconds,
             frames_decoded=facts.frames_decoded,
-            digest=self.attempt_digest(source),
+            digest=self._made_from(source),
             tools=versions("av"),
             finished_at=now_utc(),
         )

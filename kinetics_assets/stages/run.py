@@ -176,7 +176,7 @@ def _settle(
             now is None
             or row.status is Status.OK
             or row.is_due(now)
-            or (row.digest and row.digest != job.attempt_digest(source))
+            or (row.digest and row.digest != job.attempt_digest(row, source))
         ):
             due.append(row.annotation)
     return due

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import (
-    BotCheck,
     ClipError,
-    EnvironmentFault,
-    NetworkDown,
+    ConfirmedUnavailable,
+    DownloadFailed,
     NotAtSource,
     OutOfRange,
-    RateLimited,
-    ToolMissing,
     TooShort,
+    VideoUnavailable,
 )
-from kinetics_assets.core.manifest import BAD_BYTES, ManifestRow, Status
+from kinetics_assets.core.evidence import CONFIRMED_AFTER, Trial, add_trial
+from kinetics_assets.core.manifest import BAD_BYTES, WHOLE, ManifestRow, Status
 from kinetics_assets.core.reasons import Kind
 from kinetics_assets.core.settings import digest
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.atomic import link_or_copy, os_faults, publish_file, sha256_of, temp_path
 from kinetics_assets.media.tools import versions
 from kinetics_assets.sources.base import Found
+from kinetics_assets.sources.breaker import SOURCE_FAULTS, Breaker
 from kinetics_assets.sources.registry import sources_of
 from kinetics_assets.stages.digests import recipe_digest
 from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_file
@@ -40,10 +40,6 @@ if TYPE_CHECKING:
     from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.order import ClassOrder
 
-WHOLE = "whole"
-"""Digest of a clip whose bytes are the source's own."""
-SOURCE_FAULTS = (NetworkDown, RateLimited, BotCheck, ToolMissing)
-"""Faults that stop one source for the rest of the step; others (a full disk) stop the step."""
 _SAME_LENGTH_SECONDS = 1.0
 """A file this close to the annotated length is taken for the clip itself."""
 
@@ -69,11 +65,12 @@ class VideosJob:
         self._order = order
         self._settings = order.settings
         self._cut_digest = recipe_digest(Stage.VIDEOS, order.settings)
-        self._faults: dict[str, EnvironmentFault] = {}
+        self._held: list[tuple[ManifestRow, Desk]] = []
 
     @cached_property
-    def _sources(self) -> list[Source]:
-        return list(sources_of(self._settings, self._order.split))
+    def _sources(self) -> list[tuple[Source, Breaker]]:
+        sources = sources_of(self._settings, self._order.split)
+        return [(source, Breaker(source, self._settings.sources)) for source in sources]
 
     @property
     def concurrency(self) -> int | None:
@@ -89,11 +86,11 @@ class VideosJob:
         """Return whether the clip is there with its recorded sha256."""
         return file_is_intact(self._order.layout, row)
 
-    def attempt_digest(self, source: ManifestRow | None) -> str:
-        """Return the digest of the sources asked: others make a failed clip due again."""
+    def attempt_digest(self, row: ManifestRow, source: ManifestRow | None) -> str:
+        """Return the digest of what the sources' answers depend on beside the clip."""
         del source
-        sources = self._settings.sources
-        return digest(sources.order, sources.local_folders, sources.adopt_folders)
+        states = [(source.name, source.state_of(row.clip)) for source, _ in self._sources]
+        return digest(states)
 
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return the clips by video, so that each video is fetched once."""
@@ -107,38 +104,47 @@ class VideosJob:
         for clip in list(wanted.values()):
             if self._take_in_place(clip, desk):
                 del wanted[clip.id]
-        for source in self._sources:
-            for clip_id, answer in self._ask(source, list(wanted), scratch=desk.scratch).items():
+        for source, breaker in self._sources:
+            answers = self._ask(source, breaker, list(wanted), scratch=desk.scratch)
+            for clip_id, answer in answers.items():
                 try:
                     if isinstance(answer, ClipError):
                         raise answer
-                    self._take(wanted[clip_id], answer, source=source, desk=desk)
+                    tried = self._tried(desk.known[clip_id], failures[clip_id])
+                    self._take(wanted[clip_id], answer, source=source, desk=desk, tried=tried)
                     del wanted[clip_id]
+                    breaker.succeeded()
                 except ClipError as error:
                     failures[clip_id].append(_Failure(source.name, source.may_heal, error))
-        if self._faults:
+                    breaker.failed(error)
+        if any(breaker.fault for _, breaker in self._sources):
             return  # a source that could not be asked may have the clip: no verdict
         for clip in wanted.values():
-            desk.commit(self._failed(desk.known[clip.id], failures[clip.id]), lambda: None)
+            self._commit_failure(desk.known[clip.id], failures[clip.id], desk)
 
     def remove(self, row: ManifestRow, *, into: Path | None) -> None:
         """Take the clip's file away."""
         remove_file(self._order.layout, row, into=into)
 
     def finish(self) -> None:
-        """Raise what stopped a source, now that the other sources gave what they have.
+        """Settle the verdicts that were held back, or raise what stopped a source.
+
+        The other sources gave what they have before this is raised.
 
         Raises:
             EnvironmentFault: A source could not be asked; its clips have no verdict.
         """
-        for fault in self._faults.values():
-            raise fault
+        for _, breaker in self._sources if "_sources" in self.__dict__ else ():
+            if breaker.fault:
+                raise breaker.fault
+        for row, desk in self._held:
+            desk.commit(row, lambda: None)
 
     def _ask(
-        self, source: Source, wanted: list[ClipId], *, scratch: Path
+        self, source: Source, breaker: Breaker, wanted: list[ClipId], *, scratch: Path
     ) -> Mapping[ClipId, Found | ClipError]:
         """Return what the source has; nothing when it is down, or when nothing is wanted."""
-        if not wanted or source.name in self._faults:
+        if not wanted or breaker.fault:
             return {}
         folder = temp_path(scratch / "fetch", stage=source.name)
         with os_faults(f"creating {folder}"):
@@ -146,8 +152,20 @@ class VideosJob:
         try:
             return source.fetch(wanted, label=self._order.label, scratch=folder)
         except SOURCE_FAULTS as fault:
-            self._faults[source.name] = fault
+            breaker.trip(fault)
             return {}
+
+    def _commit_failure(self, known: ManifestRow, failures: Sequence[_Failure], desk: Desk) -> None:
+        """Commit the verdict on a clip that no source gave.
+
+        A permanent one is held back until the end of the step, unless its source was seen to work:
+        should nearly everything fail, it was the source. What was heard is kept at once.
+        """
+        row, is_proven = self._failed(known, failures)
+        if row.is_permanent_loss and not is_proven:
+            self._held.append((row, desk))
+            row = replace(row, status=Status.PENDING, not_before=None)
+        desk.commit(row, lambda: None)
 
     def _take_in_place(self, clip: Clip, desk: Desk) -> bool:
         """Accept a good file that stands under the clip's own name without a row; return if so.
@@ -166,13 +184,22 @@ class VideosJob:
         desk.commit(replace(row, source="in_place", digest=WHOLE), lambda: None)
         return True
 
-    def _take(self, clip: Clip, found: Found, *, source: Source, desk: Desk) -> None:
+    def _take(
+        self,
+        clip: Clip,
+        found: Found,
+        *,
+        source: Source,
+        desk: Desk,
+        tried: tuple[Trial, ...],
+    ) -> None:
         """Cut if needed, verify and publish what a source found.
 
         Raises:
             ClipError: The file is no good for this clip.
         """
         layout, worker, before = self._order.layout, desk.worker, desk.known[clip.id]
+        found = _with_sound(found, desk=desk)
         cut = self._must_cut(clip, found, worker=worker)
         suffix = ".mp4" if cut else (found.path.suffix.lower() or ".mp4")
         final = layout.video(self._order.split, clip.label, clip.id, suffix=suffix)
@@ -193,11 +220,14 @@ class VideosJob:
                 facts = worker.verify(temp)
             self._check(clip, facts)
             row = self._row(before, facts, path=final, file=temp)
+            if found.sha256 not in {"", row.sha256} and not cut:
+                raise DownloadFailed(f"{found.address} is not the file that was recorded there.")
             row = replace(
                 row,
                 source=source.name,
                 source_address=found.address,
-                digest=self._cut_digest if cut else WHOLE,
+                digest=self._cut_digest if cut else found.cut_digest or WHOLE,
+                tried=tried,
             )
             desk.commit(row, lambda: self._publish(temp, final, before=before))
         finally:
@@ -259,14 +289,30 @@ class VideosJob:
             finished_at=now_utc(),
         )
 
-    def _failed(self, row: ManifestRow, failures: Sequence[_Failure]) -> ManifestRow:
-        """Return the row of a clip that no source gave.
+    def _tried(self, row: ManifestRow, failures: Sequence[_Failure]) -> tuple[Trial, ...]:
+        """Return what was tried for a clip, this time's failures included."""
+        trials = row.tried
+        for failure in failures:
+            trials = add_trial(
+                trials,
+                source=failure.source,
+                reason=failure.error.reason,
+                text=failure.error.message,
+                source_works=failure.error.source_works,
+                now=now_utc(),
+            )
+        return trials
+
+    def _failed(self, row: ManifestRow, failures: Sequence[_Failure]) -> tuple[ManifestRow, bool]:
+        """Return the row of a clip that no source gave, and whether its source is proven to work.
 
         The most hopeful failure decides: what may heal before what is lost, and any answer before
         'not there'. The words of every source are kept.
         """
         if not failures:
             failures = [_Failure("none", True, NotAtSource("No source is configured."))]
+        tried = self._tried(row, failures)
+        failures = [_confirmed(failure, tried) for failure in failures]
         verdict = min(failures, key=_hopelessness)
         words = "; ".join(f"{failure.source}: {failure.error.message}" for failure in failures)
         failed = failed_row(
@@ -274,9 +320,41 @@ class VideosJob:
             verdict.error,
             may_heal=verdict.may_heal,
             retry_hours=self._settings.sources.retry_hours,
-            digest=self.attempt_digest(None),
+            digest=self.attempt_digest(row, None),
         )
-        return replace(failed, reason_text=words, source=verdict.source)
+        if isinstance(verdict.error, VideoUnavailable) and verdict.error.source_works:
+            # asked earlier, the answer would prove nothing
+            heard = next(t for t in tried if t.source == verdict.source and t.source_works)
+            failed = replace(failed, not_before=heard.first_at + CONFIRMED_AFTER)
+        failed = replace(failed, reason_text=words, source=verdict.source, tried=tried)
+        is_proven = all(not failure.may_heal or failure.error.source_works for failure in failures)
+        return failed, is_proven
+
+
+def _with_sound(found: Found, *, desk: Desk) -> Found:
+    """Return what was found as one file, after joining pictures and sound if they came as two."""
+    if found.sound is None:
+        return found
+    joined = temp_path(found.path.with_name(f"joined{found.path.suffix}"), stage=Stage.VIDEOS)
+    desk.worker.join(found.path, found.sound, joined)
+    return replace(found, path=joined, sound=None)
+
+
+def _confirmed(failure: _Failure, tried: Sequence[Trial]) -> _Failure:
+    """Return a failure as permanent if it was heard often enough while the source worked."""
+    if not isinstance(failure.error, VideoUnavailable):
+        return failure
+    for trial in tried:
+        if (trial.source, trial.reason) == (failure.source, failure.error.reason):
+            if not (trial.is_confirmed and failure.error.source_works):
+                break
+            error = ConfirmedUnavailable(
+                f"{failure.error.message} (said since {trial.first_at:%Y-%m-%d}, while other videos"
+                " of the source could be had)"
+            )
+            error.source_works = True
+            return replace(failure, error=error)
+    return failure
 
 
 def _hopelessness(failure: _Failure) -> int:
