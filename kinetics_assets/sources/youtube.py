@@ -45,6 +45,7 @@ _ATTEMPTS = 2
 _BROKEN = (NetworkFailure, Truncated)
 """Failures that are tried once more at once, from the first byte."""
 _TOTAL_SECONDS = 3600.0
+_FORMAT = "b[ext=mp4]/b"
 _MATROSKA_START = b"\x1a\x45\xdf\xa3"
 
 
@@ -181,7 +182,7 @@ class YouTubeSource:
             "continuedl": False,
             "external_downloader": {"default": "native"},
             "fixup": "never",
-            "format": self.settings.youtube_format,
+            "format": self.settings.youtube_format or _FORMAT,
             "hls_prefer_native": True,
             "logger": said,
             "match_filter": only_media,
