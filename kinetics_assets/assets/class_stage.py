@@ -12,6 +12,7 @@ from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.metadata import incomplete, stage_metadata
 from kinetics_assets.assets.partitions import asset_key, class_partitions, label_of
 from kinetics_assets.core.clips import Split
+from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.digests import recipe_digest
@@ -25,6 +26,17 @@ class StageConfig(dg.Config):
         description=(
             "Also try clips that failed for good or whose pause is not over. Without it a rerun"
             " makes no request for them."
+        ),
+    )
+    retry_reasons: list[str] = Field(
+        default=[],
+        description="With retry_now, only clips with one of these reasons; empty means all.",
+    )
+    check_files: bool = Field(
+        default=False,
+        description=(
+            "Hash every output of the class and make again what was altered. Without it only files"
+            " that were written to since they were made are hashed."
         ),
     )
 
@@ -57,7 +69,13 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
 
         order = ClassOrder(settings, split, label_of(context.partition_key))
         with as_failures():
-            report = run_stage(stage, order, retry_now=config.retry_now)
+            report = run_stage(
+                stage,
+                order,
+                retry_now=config.retry_now,
+                retry_reasons=[Reason(name) for name in config.retry_reasons],
+                check_files=config.check_files,
+            )
             check = complete_result(report)
         if not report.is_complete_enough:
             raise incomplete(report)

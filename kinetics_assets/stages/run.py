@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import DiskFull, EnvironmentFault
@@ -20,7 +21,7 @@ from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.atomic import os_faults, sweep_temps, temp_path
 from kinetics_assets.io.journal import Journal, discard_journal, read_journal
 from kinetics_assets.io.locks import exclusive
-from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
+from kinetics_assets.io.manifests import read_known, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
@@ -29,18 +30,26 @@ from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.retire import retire_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.reasons import Reason
     from kinetics_assets.core.stages import Stage
     from kinetics_assets.media.client import MediaWorker
     from kinetics_assets.stages.job import StageJob
     from kinetics_assets.stages.order import ClassOrder
 
 
-def run_stage(stage: Stage, order: ClassOrder, *, retry_now: bool = False) -> StageReport:
+def run_stage(
+    stage: Stage,
+    order: ClassOrder,
+    *,
+    retry_now: bool = False,
+    retry_reasons: Collection[Reason] = (),
+    check_files: bool = False,
+) -> StageReport:
     """Return the report of `stage` on one class, after everything that is due was tried.
 
     A second call at once does nothing and changes no byte. A call after a crash goes on where the
@@ -50,6 +59,9 @@ def run_stage(stage: Stage, order: ClassOrder, *, retry_now: bool = False) -> St
         stage: One of the four class stages.
         order: The class, and the settings to work under.
         retry_now: Also try rows that failed for good, or whose pause is not over.
+        retry_reasons: With `retry_now`, only rows with these reasons; none means all of them.
+        check_files: Hash every output that is ok, and make again what was altered. Without it only
+            files that were written to since their verdict are hashed.
 
     Raises:
         EnvironmentFault: The machine is at fault; verdicts reached so far are kept.
@@ -70,10 +82,15 @@ def run_stage(stage: Stage, order: ClassOrder, *, retry_now: bool = False) -> St
         gone = [row for row in known if row.clip not in rows]
         retired = retire_rows(job, order, gone)
         before = dict(rows)
-        due = _settle(job, rows, inputs, now=None if retry_now else now_utc())
+        retry = _Retry(retry_now, frozenset(retry_reasons))
+        altered = _altered(job, rows) if check_files else frozenset()
+        due = _settle(job, rows, inputs, now=now_utc(), retry=retry, altered=altered)
         for clip, row in before.items():
             if row.status is Status.OK and rows[clip].status is Status.BLOCKED:
                 job.remove(row, into=None)  # its input is gone, so it belongs to nothing
+        for row in (before[clip.id] for clip in due):
+            if row.status is Status.OK and not job.is_intact(row):
+                job.remove(row, into=None)  # altered: nobody shall find it, nor take it for good
         degraded = _work(job, order, due=due, rows=rows, inputs=inputs)
         write_manifest(layout, order.split, stage, order.label, rows=rows.values())
         discard_journal(layout.journal(order.split, stage, order.label))
@@ -92,25 +109,83 @@ def run_stage(stage: Stage, order: ClassOrder, *, retry_now: bool = False) -> St
     )
 
 
-def needs_work(stage: Stage, order: ClassOrder, *, now: datetime) -> bool:
-    """Return whether a run of `stage` on the class would do anything at time `now`."""
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a step of a stage on one class would find, and have to do."""
+
+    known: tuple[ManifestRow, ...]
+    """Rows of the manifest, and of the journal of a step that runs or was killed."""
+    rows: tuple[ManifestRow, ...]
+    """One per annotation row, blocked where its input is not ok."""
+    inputs: dict[ClipId, ManifestRow]
+    """Rows of the stage's input."""
+    due: frozenset[ClipId]
+    """Clips that would be tried."""
+    has_other_rows: bool
+    """Whether the manifest is not the one of the present list."""
+    would_change: bool
+    """Whether the step would do anything."""
+
+
+def outlook(
+    stage: Stage,
+    order: ClassOrder,
+    *,
+    now: datetime,
+    retry_now: bool = False,
+    retry_reasons: Collection[Reason] = (),
+) -> Outlook:
+    """Return what a step at time `now` would find and do; nothing is changed.
+
+    Args:
+        stage: One of the four class stages.
+        order: The class, and the settings to work under.
+        now: Rows are due by this time.
+        retry_now: As in `run_stage`.
+        retry_reasons: As in `run_stage`.
+    """
     layout = order.layout
-    if layout.journal(order.split, stage, order.label).exists():
-        return True
-    if not layout.manifest(order.split, stage, order.label).exists():
-        return True
     job = job_for(stage, order)
     annotated = load_class_rows(layout, order.split, order.label)
-    known = read_manifest(layout, order.split, stage, order.label)
-    if {row.annotation for row in known} != set(annotated.clips):
-        return True
-    if any(row.edition != annotated.edition for row in known):
-        return True
+    known = read_known(layout, order.split, stage, order.label)
+    has_other_rows = {row.annotation for row in known} != set(annotated.clips) or any(
+        row.edition != annotated.edition for row in known
+    )
     inputs = _inputs(job, order)
-    rows = {row.clip: row for row in known}
+    rows = reconcile(annotated.clips, known, edition=annotated.edition)
     before = dict(rows)
-    due = _settle(job, rows, inputs, now=now)
-    return bool(due) or rows != before
+    retry = _Retry(retry_now, frozenset(retry_reasons))
+    due = _settle(job, rows, inputs, now=now, retry=retry)
+    is_settled = (
+        layout.manifest(order.split, stage, order.label).exists()
+        and not layout.journal(order.split, stage, order.label).exists()
+    )
+    return Outlook(
+        known=tuple(known),
+        rows=tuple(rows.values()),
+        inputs=inputs,
+        due=frozenset(clip.id for clip in due),
+        has_other_rows=has_other_rows,
+        would_change=not is_settled or has_other_rows or bool(due) or rows != before,
+    )
+
+
+def needs_work(stage: Stage, order: ClassOrder, *, now: datetime) -> bool:
+    """Return whether a run of `stage` on the class would do anything at time `now`."""
+    return outlook(stage, order, now=now).would_change
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """Which rows are tried whatever their verdict and their pause."""
+
+    now: bool = False
+    reasons: frozenset[Reason] = frozenset()
+    """None means all."""
+
+    def includes(self, row: ManifestRow) -> bool:
+        """Return whether `row` is one of them."""
+        return self.now and (not self.reasons or row.reason in self.reasons)
 
 
 def _check_room(order: ClassOrder) -> None:
@@ -154,7 +229,9 @@ def _settle(
     rows: dict[ClipId, ManifestRow],
     inputs: dict[ClipId, ManifestRow],
     *,
-    now: datetime | None,
+    now: datetime,
+    retry: _Retry,
+    altered: Collection[ClipId] = (),
 ) -> list[Clip]:
     """Block rows whose input is not ok, and return the clips that are due; touch no file.
 
@@ -162,24 +239,33 @@ def _settle(
         job: The stage's way of working.
         rows: One row per clip; blocked ones are replaced here.
         inputs: Rows of the stage's input.
-        now: Rows are due by this time; None makes every row due that is not ok.
+        now: Rows are due by this time.
+        retry: Which rows that are not ok are due at any time.
+        altered: Ok rows whose output is known to be no longer what was made.
     """
     due = []
     for clip, row in rows.items():
         source = inputs.get(clip)
-        if row.status is Status.OK and job.is_current(row, source):
+        if row.status is Status.OK and clip not in altered and job.is_current(row, source):
             continue
         has_input = job.upstream is None or (source is not None and source.status is Status.OK)
         if not has_input and not job.works_without_input:
             rows[clip] = blocked_row(row, source)
         elif (
-            now is None
-            or row.status is Status.OK
+            row.status is Status.OK
             or row.is_due(now)
+            or retry.includes(row)
             or (row.digest and row.digest != job.attempt_digest(row, source))
         ):
             due.append(row.annotation)
     return due
+
+
+def _altered(job: StageJob, rows: dict[ClipId, ManifestRow]) -> frozenset[ClipId]:
+    """Return the ok clips whose output is gone or has not the recorded sha256."""
+    return frozenset(
+        clip for clip, row in rows.items() if row.status is Status.OK and not job.is_intact(row)
+    )
 
 
 def _work(

@@ -230,3 +230,89 @@ def test_retry_now_tries_what_would_wait(order: ClassOrder, tmp_path: Path) -> N
 def status_of(report: StageReport, row: ManifestRow) -> Status:
     """Return the status that a report has for the clip of `row`."""
     return next(r.status for r in report.rows if r.clip == row.clip)
+
+
+def _same_size(path: Path) -> None:
+    """Put another file of the same size in the place of `path`, as a bad disk or hand would."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.unlink()  # it may be a hard link to a source's own file
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("stage", [Stage.VIDEOS, Stage.RESIZED])
+def test_a_file_that_was_written_to_is_hashed_and_made_again(
+    order: ClassOrder, stage: Stage
+) -> None:
+    """An altered file of the right size is noticed without being asked, and comes back the same."""
+    for each in (Stage.VIDEOS, Stage.RESIZED):
+        report = run_stage(each, order)
+    before = public_files(order.layout.base)
+    row = next(r for r in run_stage(stage, order).rows if r.status is Status.OK)
+    _same_size(order.layout.base / row.path)
+    assert public_files(order.layout.base) != before
+    assert needs_work(stage, order, now=now_utc())
+    for each in (Stage.VIDEOS, Stage.RESIZED):
+        report = run_stage(each, order)
+    assert report.summary.ok == 4
+    assert public_files(order.layout.base) == before
+    assert not needs_work(stage, order, now=now_utc())
+
+
+def test_a_touched_file_with_the_right_bytes_is_believed(order: ClassOrder) -> None:
+    """A newer time alone is no damage: the bytes decide, and nothing is made again."""
+    row = next(r for r in run_stage(Stage.VIDEOS, order).rows if r.status is Status.OK)
+    os.utime(order.layout.base / row.path)
+    assert not needs_work(Stage.VIDEOS, order, now=now_utc())
+
+
+def test_silent_damage_is_found_when_files_are_checked(order: ClassOrder) -> None:
+    """Rot that changes no time is found by `check_files` alone, frames and flow included."""
+    run_all(order)
+    before = public_files(order.layout.base)
+    rows = {s: next(r for r in run_stage(s, order).rows if r.path) for s in CLASS_STAGES}
+    clip_frames = order.layout.base / rows[Stage.FLOW].path
+    for path in (
+        order.layout.base / rows[Stage.VIDEOS].path,
+        order.layout.base / rows[Stage.RESIZED].path,
+        clip_frames / "img_00002.jpg",
+        clip_frames / "flow_y_00001.jpg",
+    ):
+        stat = path.stat()
+        _same_size(path)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not any(needs_work(stage, order, now=now_utc()) for stage in CLASS_STAGES)
+    run_all(order)
+    assert public_files(order.layout.base) != before
+    for stage in CLASS_STAGES:
+        assert run_stage(stage, order, check_files=True).changed == 1
+    assert public_files(order.layout.base) == before
+
+
+def test_an_altered_file_that_cannot_be_had_again_is_taken_away(
+    order: ClassOrder, changed: Callable[..., ClassOrder], tmp_path: Path
+) -> None:
+    """No altered bytes stay under a public name, nor are they taken for a clip found in place."""
+    row = next(r for r in run_stage(Stage.VIDEOS, order).rows if r.status is Status.OK)
+    _same_size(order.layout.base / row.path)
+    (tmp_path / "empty").mkdir()
+    sources = replace(order.settings.sources, local_folders=(tmp_path / "empty",))
+    without = changed(sources=sources)
+    for _ in range(2):
+        report = run_stage(Stage.VIDEOS, without, retry_now=True)
+        after = next(r for r in report.rows if r.clip == row.clip)
+        assert after.reason is Reason.NOT_AT_SOURCE
+        assert not (order.layout.base / row.path).exists()
+
+
+def test_only_the_named_reasons_are_tried_before_their_time(order: ClassOrder) -> None:
+    """`retry_reasons` leaves clips that failed for another reason alone."""
+    rows = run_stage(Stage.VIDEOS, order).rows
+    failed = [row for row in rows if row.reason is Reason.NOT_AT_SOURCE]
+    assert len(failed) == 2
+    gone = replace(failed[0], status=Status.UNAVAILABLE, reason=Reason.GONE)
+    others = [gone if row.clip == gone.clip else row for row in rows]
+    write_manifest(order.layout, order.split, Stage.VIDEOS, order.label, rows=others)
+    report = run_stage(Stage.VIDEOS, order, retry_now=True, retry_reasons=[Reason.NOT_AT_SOURCE])
+    attempts = {row.clip: row.attempts for row in report.rows}
+    assert (attempts[failed[0].clip], attempts[failed[1].clip]) == (1, 2)
