@@ -16,6 +16,8 @@ from kinetics_assets.core.stages import Stage
 
 TEMP_PREFIX = ".tmp-"
 """Beginning of every temporary name; readers skip these."""
+PARTIAL_PREFIX = ".part-"
+"""Beginning of the name of a download that is not complete and may be gone on with."""
 EDITION_DIGITS = 12
 """Hex digits of an edition's sha256 in its folder name."""
 FRAMES_INDEX = "_rgb.json"
@@ -50,9 +52,14 @@ class Layout:
         """Return the current list of a split, under the name MMAction2 gives it."""
         return self.annotations / f"kinetics_{split}.csv"
 
+    @property
+    def editions(self) -> Path:
+        """Folder that keeps every edition of the lists, a folder each."""
+        return self.annotations / "editions"
+
     def edition(self, sha256: str) -> Path:
         """Return the folder that keeps one edition of the lists, bytes untouched."""
-        return self.annotations / "editions" / sha256[:EDITION_DIGITS]
+        return self.editions / sha256[:EDITION_DIGITS]
 
     def edition_rows(self, sha256: str) -> Path:
         """Return the file of an edition's accepted rows, one row group per class."""
@@ -148,7 +155,20 @@ class Layout:
         """Return the folder of files whose rows are no longer in the list."""
         return self.base / "retired" / split
 
+    def retired_class(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the folder of a class's retired files."""
+        return self.retired(split) / stage / folder_name(label)
+
+    def retired_manifest(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the manifest of a class's retired rows."""
+        return self.retired(split) / stage / f"{folder_name(label)}.parquet"
+
     # scratch
+    @property
+    def torrents(self) -> Path:
+        """Folder of what torrents are fetching; hidden, so that it is no part of the dataset."""
+        return self.base / ".torrents"
+
     @property
     def scratch(self) -> Path:
         """Folder for temporary files that are not renamed into place."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HISTORY = ("attempts", "not_before", "finished_at", "source_address", "tried")
 """Fields of a row that tell how it came about, not what it is."""
-_OUTSIDE = ("manifests", "retired")
+_OUTSIDE = ("manifests", "retired", "mirror")
 """Folders of the dataset that are no public files; manifests enter by their rows."""
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost):[0-9]+")
 

@@ -24,8 +24,8 @@ from kinetics_assets.core.errors import (
     Forbidden,
     Gone,
     KineticsError,
-    NetworkDown,
     NetworkFailure,
+    NetworkMisconfigured,
     OverLimit,
     RateLimited,
     ServerError,
@@ -184,7 +184,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
         thread = threading.Thread(target=https.handle_request, daemon=True)
         thread.start()
         host = f"127.0.0.1:{https.server_address[1]}"
-        with pytest.raises(NetworkDown, match="certificate"):
+        with pytest.raises(NetworkMisconfigured, match="certificate"):
             fetch(f"https://{host}/", tmp_path / "x", egress=Egress((), (host,)))
         thread.join()
     assert not (tmp_path / "x").exists()

@@ -1,0 +1,187 @@
+"""A real HTTP server on loopback with ranges and ETags, whose next answers can be spoilt."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote
+
+_RANGE = re.compile(r"bytes=(\d+)-")
+
+
+@dataclass(frozen=True)
+class Served:
+    """One request and what it got."""
+
+    path: str
+    """With its quoting undone."""
+    raw_path: str
+    range: str
+    """Its Range header, empty without one."""
+    if_range: str
+    status: int
+    sent: int
+    """Bytes of body."""
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """How one answer goes wrong."""
+
+    status: int = 0
+    """Answer with this status and no file; 0 for a normal answer."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Added to the answer, or instead of what it would have; an empty value takes one away."""
+    cut_after: int | None = None
+    """Reset the connection after this many bytes of body."""
+    stall_after: int | None = None
+    """Send no more after this many bytes, until `RangeServer.stalled` is released."""
+    ignore_range: bool = False
+    """Send the whole file with status 200 though a part was asked for."""
+    body: bytes | None = None
+    """Body instead of the true one."""
+
+
+@dataclass
+class RangeServer:
+    """Context manager; the server runs in threads of this process while it is entered."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Path, unquoted -> body; its ETag follows the bytes."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Added to every file."""
+    spoilt: dict[str, list[Spoilt]] = field(default_factory=dict)
+    """Path -> what happens to the next answers, one after the other."""
+    served: list[Served] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        """Start listening on a free port."""
+        owner = self
+
+        class Handler(_Handler):
+            server_of_tests = owner
+
+        self.released = threading.Event()
+        self.stalled = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, and end what stalls."""
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def host(self) -> str:
+        """``127.0.0.1:<port>``."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def url(self, path: str = "") -> str:
+        """Return the address of `path`."""
+        return f"http://{self.host}{path}"
+
+    def asked(self, path: str) -> list[Served]:
+        """Return the requests for `path`."""
+        return [one for one in self.served if one.path == path]
+
+
+def etag_of(body: bytes) -> str:
+    """Return the ETag that the server gives a body; it is no MD5 by its look."""
+    return f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_of_tests: Any
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        owner: RangeServer = self.server_of_tests
+        self.close_connection = True
+        path = unquote(self.path)
+        waiting = owner.spoilt.get(path, [])
+        spoilt = waiting.pop(0) if waiting else Spoilt()
+        body = owner.files.get(path)
+        status, headers, part = 404, {"Content-Length": "0"}, b""
+        if spoilt.status:
+            status, headers = spoilt.status, {"Content-Length": "0"}
+        elif body is not None:
+            status, headers, part = self._part(body, spoilt)
+        headers = {k: v for k, v in (headers | spoilt.headers).items() if v}
+        cuts = [n for n in (spoilt.cut_after, spoilt.stall_after) if n is not None]
+        sent = part[: min([len(part), *cuts])]
+        asked = self.headers
+        owner.served.append(
+            Served(
+                path,
+                self.path,
+                asked.get("Range", ""),
+                asked.get("If-Range", ""),
+                status,
+                len(sent),
+            )
+        )
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(sent)
+        self.wfile.flush()
+        if spoilt.stall_after is not None:
+            owner.stalled.set()
+            owner.released.wait(60)
+        if spoilt.cut_after is not None:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def _part(self, body: bytes, spoilt: Spoilt) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of a good answer."""
+        headers = {"ETag": etag_of(body), **self.server_of_tests.headers}
+        match = _RANGE.fullmatch(self.headers.get("Range", ""))
+        body = body if spoilt.body is None else spoilt.body
+        same = self.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
+        if not match or not same or spoilt.ignore_range:
+            return 200, headers | {"Content-Length": str(len(body))}, body
+        start = int(match[1])
+        if start >= len(body):
+            return 416, {"Content-Range": f"bytes */{len(body)}", "Content-Length": "0"}, b""
+        part = body[start:]
+        said = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        return 206, headers | {"Content-Range": said, "Content-Length": str(len(part))}, part
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Print nothing."""
+
+    def handle(self) -> None:
+        """Answer; a client that hangs up is no error of the test."""
+        try:
+            super().handle()
+        except (ConnectionError, ValueError, OSError):
+            self.close_connection = True
+
+    def finish(self) -> None:
+        """Close; the connection may be gone already."""
+        try:
+            super().finish()
+        except (ConnectionError, ValueError, OSError):
+            self.close_connection = True
