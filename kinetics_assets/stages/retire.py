@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.classes import folder_name
 from kinetics_assets.core.manifest import ManifestRow, Status, decode_manifest, encode_manifest
 from kinetics_assets.io.atomic import write_file
 
@@ -23,12 +22,12 @@ def retire_rows(job: StageJob, order: ClassOrder, gone: Sequence[ManifestRow]) -
     """
     if not gone:
         return 0
-    folder = order.layout.retired(order.split) / job.stage
-    path = folder / f"{folder_name(order.label)}.parquet"
+    path = order.layout.retired_manifest(order.split, job.stage, order.label)
     kept = {r.clip: r for r in decode_manifest(path.read_bytes())} if path.exists() else {}
     kept.update({row.clip: row for row in gone})
     write_file(path, encode_manifest(kept.values()))
     for row in gone:
         if row.status is Status.OK:
-            job.remove(row, into=folder / folder_name(order.label))
+            folder = order.layout.retired_class(order.split, job.stage, order.label)
+            job.remove(row, into=folder)
     return len(gone)

@@ -69,7 +69,7 @@ class VideosJob:
 
     @cached_property
     def _sources(self) -> list[tuple[Source, Breaker]]:
-        sources = sources_of(self._settings, self._order.split)
+        sources = sources_of(self._settings, self._order.split, cut_digest=self._cut_digest)
         return [(source, Breaker(source, self._settings.sources)) for source in sources]
 
     @property

@@ -36,7 +36,7 @@ def test_sources_come_in_the_order_that_is_set(tmp_path: Path) -> None:
 def test_local_without_folders_is_left_out(tmp_path: Path) -> None:
     """The default order needs no folder."""
     sources = sources_of(_settings(tmp_path, SourceSettings()), Split.TRAIN)
-    assert [source.name for source in sources] == ["youtube"]
+    assert [source.name for source in sources] == ["siblings", "youtube"]
 
 
 def test_a_folder_that_is_not_mounted_is_refused(tmp_path: Path) -> None:
@@ -48,5 +48,5 @@ def test_a_folder_that_is_not_mounted_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     """A typing error in the order names what may stand there."""
-    with pytest.raises(SettingsError, match="local, youtube"):
+    with pytest.raises(SettingsError, match="siblings, local, mirror, torrent, youtube"):
         sources_of(_settings(tmp_path, SourceSettings(order=("locla",))), Split.TRAIN)
