@@ -68,7 +68,7 @@ def incomplete(report: StageReport) -> dg.Failure:
     """Return the failure of a class that has too few clips, with all that a success would show."""
     order, summary = report.order, report.summary
     least = order.settings.thresholds.min_completeness
-    wanted = summary.rows - summary.permanent
+    wanted = summary.wanted
     reasons = ", ".join(f"{count} {reason}" for reason, count in _by_count(summary.reasons)[:4])
     return dg.Failure(
         description=(

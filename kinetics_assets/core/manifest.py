@@ -242,6 +242,7 @@ class Summary:
     counts: dict[Status, int]
     reasons: dict[Reason, int]
     permanent: int
+    skipped: int
     size_bytes: int
     frames: int
 
@@ -251,19 +252,25 @@ class Summary:
         return self.counts.get(Status.OK, 0)
 
     @property
+    def wanted(self) -> int:
+        """Rows that can be had: neither lost for good nor skipped."""
+        return self.rows - self.permanent - self.skipped
+
+    @property
     def completeness(self) -> float:
         """Share of the rows that can be had and are: ok / (rows - permanent - skipped)."""
-        wanted = self.rows - self.permanent - self.counts.get(Status.SKIPPED, 0)
-        return self.ok / wanted if wanted else 1.0
+        return self.ok / self.wanted if self.wanted else 1.0
 
 
 def summarise(rows: Iterable[ManifestRow], *, upstream: Iterable[ManifestRow] = ()) -> Summary:
     """Return the counts of `rows`.
 
     A row that is blocked by a permanent loss in `upstream` counts as permanent too, so that a dead
-    link does not hold back the stages after it.
+    link does not hold back the stages after it; one that is blocked by a skipped row as skipped.
     """
+    upstream = list(upstream)
     lost = {row.clip for row in upstream if row.is_permanent_loss}
+    left_out = {row.clip for row in upstream if row.status is Status.SKIPPED}
     rows = list(rows)
     return Summary(
         rows=len(rows),
@@ -271,6 +278,10 @@ def summarise(rows: Iterable[ManifestRow], *, upstream: Iterable[ManifestRow] = 
         reasons=dict(Counter(row.reason for row in rows if row.reason)),
         permanent=sum(
             row.is_permanent_loss or (row.status is Status.BLOCKED and row.clip in lost)
+            for row in rows
+        ),
+        skipped=sum(
+            row.status is Status.SKIPPED or (row.status is Status.BLOCKED and row.clip in left_out)
             for row in rows
         ),
         size_bytes=sum(row.size_bytes or 0 for row in rows if row.status is Status.OK),

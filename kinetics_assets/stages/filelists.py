@@ -181,8 +181,8 @@ def _refuse_small(
     left_out: dict[str, int],
 ) -> None:
     """Raise `ListsRefused` when the list has no line or too few."""
-    permanent = sum(row.is_permanent_loss for row in rows)
-    least = settings.filelists.min_share * (total - permanent)
+    unwanted = sum(row.is_permanent_loss or row.status is Status.SKIPPED for row in rows)
+    least = settings.filelists.min_share * (total - unwanted)
     if listed and len(listed) >= least:
         return
     why = "; ".join(f"{count} {name}" for name, count in list(left_out.items())[:4])

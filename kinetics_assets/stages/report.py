@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kinetics_assets.core.manifest import ManifestRow, Summary
+from kinetics_assets.core.manifest import ManifestRow, Status, Summary
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.order import ClassOrder
 
@@ -37,5 +37,7 @@ class StageReport:
 
     @property
     def failures(self) -> tuple[ManifestRow, ...]:
-        """Rows that are not ok, with their reasons."""
-        return tuple(row for row in self.rows if row.reason is not None)
+        """Rows that are wanted and not ok, with their reasons."""
+        return tuple(
+            row for row in self.rows if row.reason is not None and row.status is not Status.SKIPPED
+        )

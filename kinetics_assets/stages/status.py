@@ -102,8 +102,8 @@ class StageTotal:
     @property
     def completeness(self) -> float:
         """Share of the rows that can be had and are."""
-        lost = sum(status.summary.permanent for status in self.classes)
-        wanted = self.annotated - lost - self.counts[Status.SKIPPED]
+        lost = sum(status.summary.permanent + status.summary.skipped for status in self.classes)
+        wanted = self.annotated - lost
         return self.counts[Status.OK] / wanted if wanted > 0 else 1.0
 
     @property
@@ -135,14 +135,14 @@ class DatasetStatus:
     """Lines of the file lists that are there."""
 
     def failures(self, *stages: Stage) -> list[tuple[Split, Stage, ManifestRow]]:
-        """Return the rows that are not ok for a reason of their own, in `stages` or all."""
+        """Return the rows that failed by themselves, in `stages` or all; skipped ones did not."""
         return [
             (total.split, total.stage, row)
             for total in self.totals
             if not stages or total.stage in stages
             for status in total.classes
             for row in status.rows
-            if row.reason is not None and row.status is not Status.BLOCKED
+            if row.reason is not None and row.status not in {Status.BLOCKED, Status.SKIPPED}
         ]
 
     def to_json(self) -> dict[str, Any]:

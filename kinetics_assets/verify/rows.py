@@ -194,7 +194,8 @@ def _check_neighbours(rows: Rows, split: Split, report: Report, *, frames_from: 
         for clip, row in clips.items():
             source, pictures = inputs.get(clip), frames.get(clip)
             has_input = source is not None and source.status is Status.OK
-            behind += has_input == (row.status is Status.BLOCKED) and not _is_adopted(row)
+            is_own = _is_adopted(row) or row.status is Status.SKIPPED
+            behind += has_input == (row.status is Status.BLOCKED) and not is_own
             if row.status is not Status.OK:
                 continue
             text = ""
