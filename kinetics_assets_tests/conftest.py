@@ -47,12 +47,18 @@ sys.addaudithook(_refuse_network)
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the caller's own settings out of the environment."""
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Take the caller's own settings out of the environment, and the machine's other steps.
+
+    A test that makes a source pause must not stop another whose server has the same port.
+    """
     for name in list(os.environ):
         if name.startswith("KINETICS_") and not name.startswith(_KEPT):
             monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("KINETICS_MACHINE_DIR", str(tmp_path_factory.mktemp("machine")))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

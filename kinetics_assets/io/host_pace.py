@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from typing import Any
 from kinetics_assets.core.errors import SourcePaused
 from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.io.locks import exclusive
+from kinetics_assets.io.machine import machine_folder
 
 _JITTER = 0.25
 """Pauses are this share shorter or longer, at random: a machine-like beat invites a bot check."""
@@ -52,8 +52,8 @@ class _State:
 
 
 def pace_folder() -> Path:
-    """Return the folder of the hosts' states: one per user, on the machine's own disk."""
-    return Path(tempfile.gettempdir()) / f"kinetics-assets-{os.getuid()}" / "pace"
+    """Return the folder of the hosts' states on this machine."""
+    return machine_folder() / "pace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import Locked
 from kinetics_assets.io.atomic import os_faults
+from kinetics_assets.io.machine import machine_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _PAUSE_SECONDS = 0.2
 
@@ -85,5 +85,5 @@ def _take(folder: Path, *, total: int, want: int, held: list[int]) -> None:
 
 
 def slots_folder() -> Path:
-    """Return the folder of this machine's slots: one per user, on the machine's own disk."""
-    return Path(tempfile.gettempdir()) / f"kinetics-assets-{os.getuid()}" / "slots"
+    """Return the folder of this machine's slots."""
+    return machine_folder() / "slots"

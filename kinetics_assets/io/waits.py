@@ -24,8 +24,7 @@ def retry_after_seconds(text: str, *, now: datetime) -> float | None:
     text = text.strip()
     match = _SECONDS.fullmatch(text)
     if match:
-        digits = match[1]
-        return min(float(digits) if len(digits) < 20 else LONGEST_SECONDS, LONGEST_SECONDS)
+        return min(float(text), LONGEST_SECONDS)
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

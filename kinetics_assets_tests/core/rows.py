@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from kinetics_assets.core.clips import ClipId
+from kinetics_assets.core.evidence import Trial
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 
@@ -28,9 +29,21 @@ def row(number: int = 0, status: Status = Status.OK, **changes: Any) -> Manifest
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TIMES = st.none() | st.integers(0, 2**52).map(lambda n: _EPOCH + timedelta(microseconds=n))
+_MOMENTS = st.integers(0, 2**52).map(lambda n: _EPOCH + timedelta(microseconds=n))
+_TIMES = st.none() | _MOMENTS
 _COUNTS = st.none() | st.integers(0, 2**31 - 1)
 _NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+TRIALS = st.builds(
+    Trial,
+    source=_TEXT,
+    reason=st.sampled_from(Reason),
+    text=_TEXT,
+    count=st.integers(1, 1000),
+    first_at=_MOMENTS,
+    last_at=_MOMENTS,
+    source_works=st.booleans(),
+)
 
 ROWS = st.builds(
     ManifestRow,
@@ -41,6 +54,7 @@ ROWS = st.builds(
     reason=st.none() | st.sampled_from(Reason),
     reason_text=_TEXT,
     attempts=st.integers(0, 1000),
+    tried=st.lists(TRIALS, max_size=3).map(tuple),
     not_before=_TIMES,
     source=_TEXT,
     source_address=_TEXT,

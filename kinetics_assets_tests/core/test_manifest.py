@@ -205,7 +205,7 @@ def test_a_reason_becomes_a_status(reason: Reason, may_heal: bool) -> None:
     status = status_of(reason, source_may_heal=may_heal)
     if reason is Reason.UPSTREAM:
         assert status is Status.BLOCKED
-    elif reason is Reason.FILTERED:
+    elif reason in {Reason.FILTERED, Reason.TAKEN_DOWN}:
         assert status is Status.SKIPPED
     elif reason.kind is Kind.PERMANENT:
         assert status in {Status.UNAVAILABLE, Status.CORRUPT}
