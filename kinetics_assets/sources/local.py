@@ -21,12 +21,14 @@ from kinetics_assets.sources.base import Found
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".flv")
 """Containers that are looked for, in order of preference."""
-_STEM = re.compile(r"[A-Za-z0-9_-]{11}(_[0-9]{6}_[0-9]{6})?", re.ASCII)
-_SPLIT_FOLDERS = {
+STEM = re.compile(r"[A-Za-z0-9_-]{11}(_[0-9]{6}_[0-9]{6})?", re.ASCII)
+"""Names without suffix that may be a clip: a bare id, or id and times."""
+SPLIT_FOLDERS = {
     Split.TRAIN: ("videos_train", "train"),
     Split.VAL: ("videos_val", "videos_validate", "val", "validate"),
     Split.TEST: ("videos_test", "test"),
 }
+"""Names that collectors give the folder of a split."""
 
 
 @dataclass
@@ -99,7 +101,7 @@ class LocalSource:
         )
         names = [f"{stem}{suffix}" for stem in (clip.name, clip.youtube_id) for suffix in SUFFIXES]
         for folder in self.folders:
-            for split_folder in (*_SPLIT_FOLDERS[self.split], ""):
+            for split_folder in (*SPLIT_FOLDERS[self.split], ""):
                 for class_folder in classes:
                     place = folder / split_folder / class_folder
                     if place.is_dir():
@@ -147,7 +149,7 @@ def _walk(folders: tuple[Path, ...]) -> Iterator[tuple[Path, int]]:
             if entry.name.startswith(".") or entry.name.startswith("rawframes"):
                 continue
             path = folder / entry.name
-            if path.suffix.lower() in SUFFIXES and _STEM.fullmatch(path.stem):
+            if path.suffix.lower() in SUFFIXES and STEM.fullmatch(path.stem):
                 size = _size_of_file(path)
                 if size is not None:
                     yield path, size
