@@ -163,6 +163,37 @@ class Layout:
         """Return the manifest of a class's retired rows."""
         return self.retired(split) / stage / f"{folder_name(label)}.parquet"
 
+    # archives of a mirror
+    @property
+    def mirror(self) -> Path:
+        """Folder of what came in archives of a mirror; no part of the dataset."""
+        return self.base / "mirror"
+
+    def mirror_files(self, split: Split, archive: str) -> Path:
+        """Return the folder of the files that an archive held."""
+        return self.mirror / "files" / split / archive
+
+    def mirror_records(self, split: Split) -> Path:
+        """Return the folder of the records of a split's archives."""
+        return self.mirror / "index" / split
+
+    def mirror_record(self, split: Split, archive: str) -> Path:
+        """Return the record of an archive, written when its files are in place."""
+        return self.mirror_records(split) / f"{archive}.json"
+
+    def mirror_archive(self, split: Split, archive: str) -> Path:
+        """Return the file of an archive while it is worked on, or if it is kept."""
+        return self.mirror / "archives" / split / f"{archive}.tar.gz"
+
+    def mirror_lock(self, split: Split, archive: str) -> Path:
+        """Return the lock file of whoever gets an archive."""
+        return self.mirror / "archives" / split / f".{archive}.lock"
+
+    @property
+    def mirror_observed_lock(self) -> Path:
+        """Lock file of whoever tells Dagster which classes gained files."""
+        return self.mirror / ".observed.lock"
+
     # scratch
     @property
     def torrents(self) -> Path:

@@ -1,0 +1,234 @@
+"""Gets one archive of the mirror: download, look into it, unpack aside, publish, record.
+
+A kill at any moment leaves a part that is gone on with, or an archive that is unpacked again; files
+of an archive appear all at once, and its record after them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from kinetics_assets.core.clips import parse_clip_name
+from kinetics_assets.core.errors import ArchiveRefused, DownloadFailed, EmptyFile, OverLimit
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import Settings
+from kinetics_assets.io.answers import FetchLimits
+from kinetics_assets.io.archives import Member, unpack
+from kinetics_assets.io.atomic import (
+    os_faults,
+    publish_folder,
+    sha256_of,
+    sweep_temps,
+    temp_path,
+)
+from kinetics_assets.io.egress import redact_url
+from kinetics_assets.io.fetch import Fetched
+from kinetics_assets.io.host_pace import HostPace
+from kinetics_assets.io.locks import exclusive
+from kinetics_assets.io.resume import Retries, fetch_resumable, sweep_partials
+from kinetics_assets.sources.local import SUFFIXES
+from kinetics_assets.sources.mirror_archives import MirrorArchive, mirror_egress, mirror_host
+from kinetics_assets.sources.mirror_store import (
+    ArchiveRecord,
+    MirrorFile,
+    file_is_there,
+    read_record,
+    write_record,
+)
+
+_TOTAL_SECONDS = 24 * 3600.0
+_MIN_BYTES_PER_SECOND = 1024.0
+_UNUSABLE = (DownloadFailed, EmptyFile, OverLimit)
+"""What a download can say against the archive itself, as opposed to the way to it."""
+
+
+def get_archive(
+    settings: Settings,
+    archive: MirrorArchive,
+    *,
+    again: bool = False,
+    retries: Retries | None = None,
+) -> ArchiveRecord:
+    """Return the record of an archive, after it was fetched if that was needed.
+
+    An archive whose files are all there is not asked for. One that was refused before is fetched
+    again. A refused archive gives a record that says so, unless a sound one is there already.
+
+    Args:
+        settings: Of the dataset.
+        archive: Which one.
+        again: Fetch it although it is there.
+        retries: How often the download is tried.
+
+    Raises:
+        ClipError: The download failed on the way; nothing is recorded.
+        ArchiveRefused: The archive that came is unusable; the sound one of before stays.
+        EnvironmentFault: The machine, the network, or a server that asks for a pause.
+    """
+    layout = Layout.of(settings)
+    what = f"the archive {archive.name} of {settings.dataset} {archive.split}"
+    with exclusive(layout.mirror_lock(archive.split, archive.name), wait=True, what=what):
+        before = read_record(layout, archive.split, archive.name)
+        is_sound = before is not None and not before.refused and _is_whole(layout, before)
+        if before and is_sound and not again:
+            return before
+        job = _Job(settings, layout, archive)
+        job.sweep()
+        record = job.run(before, anew=again, retries=retries)
+        if record.refused and before and is_sound:
+            raise ArchiveRefused(
+                f"{record.refused} The files of {before.recorded_at} stay in use.",
+            )
+        write_record(layout, record)
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The work on one archive, under its lock."""
+
+    settings: Settings
+    layout: Layout
+    archive: MirrorArchive
+
+    @property
+    def packed(self) -> Path:
+        """File of the archive itself."""
+        return self.layout.mirror_archive(self.archive.split, self.archive.name)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of its files."""
+        return self.layout.mirror_files(self.archive.split, self.archive.name)
+
+    def sweep(self) -> None:
+        """Delete what dead processes left behind, other than parts that can be gone on with."""
+        for folder in (self.packed.parent, self.folder.parent):
+            sweep_temps(folder)
+        sweep_partials(self.packed.parent)
+
+    def run(
+        self, before: ArchiveRecord | None, *, anew: bool, retries: Retries | None
+    ) -> ArchiveRecord:
+        """Return the record, not yet written, after the files were published."""
+        try:
+            fetched = self._fetched(before, anew=anew, retries=retries)
+        except _UNUSABLE as error:
+            return self._record(None, refused=error.message)
+        try:
+            with self._aside("unpack") as scratch:
+                try:
+                    members = unpack(fetched.path, scratch)
+                except ArchiveRefused as error:
+                    seen = tuple(_seen(path.name) for path in sorted(scratch.rglob("*.*")))
+                    return self._record(fetched, refused=error.message, files=seen)
+                with self._aside("mirror") as flat:
+                    files = _flattened(members, flat)
+                    publish_folder(flat, self.folder)
+        finally:
+            self._put_away()
+        return self._record(fetched, files=files)
+
+    def _fetched(
+        self, before: ArchiveRecord | None, *, anew: bool, retries: Retries | None
+    ) -> Fetched:
+        """Return the archive: one that is on the disk already, else from the mirror."""
+        if self.packed.exists() and not anew:
+            sha256 = sha256_of(self.packed)
+            is_same = before is not None and before.sha256 == sha256
+            etag = before.etag if before and is_same else ""
+            size_bytes = self.packed.stat().st_size
+            return Fetched(self.packed, redact_url(self.archive.url), sha256, size_bytes, etag)
+        sources = self.settings.sources
+        return fetch_resumable(
+            self.archive.url,
+            self.packed,
+            egress=mirror_egress(self.settings),
+            pace=HostPace(mirror_host(self.settings)),
+            limits=FetchLimits(
+                timeout_seconds=sources.timeout_seconds,
+                total_seconds=_TOTAL_SECONDS,
+                max_bytes=sources.max_source_bytes,
+                min_bytes_per_second=_MIN_BYTES_PER_SECOND,
+            ),
+            retries=retries or Retries(max_wait_seconds=sources.max_wait_seconds),
+        )
+
+    def _put_away(self) -> None:
+        """Delete the archive unless it shall be kept."""
+        if not self.settings.sources.mirror_keep_archives:
+            self.packed.unlink(missing_ok=True)
+
+    @contextmanager
+    def _aside(self, stage: str) -> Iterator[Path]:
+        """Yield a private folder beside that of the archive's files, gone after the block."""
+        folder = temp_path(self.folder, stage=stage)
+        with os_faults(f"creating {folder}"):
+            folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _record(
+        self,
+        fetched: Fetched | None,
+        *,
+        refused: str = "",
+        files: tuple[MirrorFile, ...] = (),
+    ) -> ArchiveRecord:
+        """Return the record of what came."""
+        return ArchiveRecord(
+            split=self.archive.split,
+            name=self.archive.name,
+            address=fetched.address if fetched else redact_url(self.archive.url),
+            etag=fetched.etag if fetched else "",
+            sha256=fetched.sha256 if fetched else "",
+            size_bytes=fetched.size_bytes if fetched else 0,
+            recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            refused=refused,
+            files=files,
+        )
+
+
+def _flattened(members: tuple[Member, ...], folder: Path) -> tuple[MirrorFile, ...]:
+    """Return the members as files of `folder`, moved there without their own folders."""
+    files = []
+    with os_faults(f"sorting into {folder}"):
+        for member in sorted(members, key=lambda member: member.name):
+            name, is_first = PurePosixPath(member.name).name, True
+            while (folder / name).exists():  # a second file of that name is kept, as no clip
+                name, is_first = f"_{name}", False
+            sha256 = sha256_of(member.path)
+            member.path.rename(folder / name)
+            clip = _clip_of(name) if is_first else ""
+            files.append(MirrorFile(name, clip, member.size_bytes, sha256))
+    return tuple(sorted(files, key=lambda file: file.file))
+
+
+def _seen(name: str) -> MirrorFile:
+    """Return what is recorded of a file that was seen in a refused archive."""
+    return MirrorFile(name, _clip_of(name), 0, "")
+
+
+def _clip_of(name: str) -> str:
+    """Return the name of the clip that a file is by its name, empty if it is none."""
+    path = PurePosixPath(name)
+    is_clip = path.suffix.lower() in SUFFIXES and parse_clip_name(path.stem) is not None
+    return path.stem if is_clip else ""
+
+
+def _is_whole(layout: Layout, record: ArchiveRecord) -> bool:
+    """Return whether all files of a record are there with their size."""
+    key = (record.split, record.name)
+    with suppress(OSError):
+        return all(
+            file_is_there(layout, key, file.file, size_bytes=file.size_bytes)
+            for file in record.files
+        )
+    return False
