@@ -88,6 +88,11 @@ class Reason(StrEnum):
         """The one kind of this reason."""
         return _KINDS[self]
 
+    @property
+    def is_verdict(self) -> bool:
+        """Whether a row may have it; reasons of the machine abort the step instead."""
+        return self.kind is not Kind.ENVIRONMENT
+
 
 _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
     Kind.PERMANENT: (

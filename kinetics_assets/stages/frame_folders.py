@@ -23,6 +23,7 @@ from kinetics_assets.io.atomic import (
     temp_path,
 )
 from kinetics_assets.io.locks import exclusive
+from kinetics_assets.stages.files import is_newer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +128,29 @@ def pictures_are_intact(stage: Stage, layout: Layout, row: ManifestRow) -> bool:
         return False
     folder = layout.base / row.path
     return folder_sha256(folder, own_names(stage, folder)) == row.sha256
+
+
+def pictures_look_whole(stage: Stage, layout: Layout, row: ManifestRow) -> bool:
+    """Return whether the stage's pictures are those that `row` records, as far as a look tells.
+
+    Names, sizes and times of all pictures are read; they are hashed when one was written to after
+    the verdict.
+    """
+    if not pictures_are_there(stage, layout, row):
+        return False
+    _, prefixes = _OWN[stage]
+    names: list[str] = []
+    size_bytes, newer = 0, False
+    with os.scandir(layout.base / row.path) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefixes):
+                stat = entry.stat()
+                names.append(entry.name)
+                size_bytes += stat.st_size
+                newer = newer or is_newer(stat, row)
+    if size_bytes != row.size_bytes or len(names) != (row.frames_decoded or 0) * len(prefixes):
+        return False
+    return not newer or pictures_are_intact(stage, layout, row)
 
 
 def read_index(stage: Stage, folder: Path) -> FrameIndex | None:
