@@ -327,7 +327,12 @@ class VideosJob:
             heard = next(t for t in tried if t.source == verdict.source and t.source_works)
             failed = replace(failed, not_before=heard.first_at + CONFIRMED_AFTER)
         failed = replace(failed, reason_text=words, source=verdict.source, tried=tried)
-        is_proven = all(not failure.may_heal or failure.error.source_works for failure in failures)
+        is_proven = all(
+            failure.error.source_works
+            or not failure.may_heal
+            or isinstance(failure.error, NotAtSource)
+            for failure in failures
+        )
         return failed, is_proven
 
 

@@ -1,0 +1,1 @@
+"""Faults: whole stages against sources and machines that misbehave."""
