@@ -74,6 +74,9 @@ class ClassRows:
     """sha256 of the split's list."""
     clips: tuple[Clip, ...]
     """Sorted by clip."""
+    creative_commons: frozenset[ClipId] | None = None
+    """Clips that the list gives as under a Creative Commons licence; None if the list does not
+    tell for any of its rows, in whatever class."""
 
 
 def splits_present(layout: Layout) -> tuple[Split, ...]:
@@ -113,10 +116,14 @@ def load_class_rows(layout: Layout, split: Split, label: str) -> ClassRows:
         table = read_row_group(path, entry["row_group"], footer=footer)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(layout, path) from error
-    clips = tuple(_clip(record) for record in table.to_pylist())
+    records = table.to_pylist()
+    clips = tuple(_clip(record) for record in records)
     if len(clips) != entry["rows"] or any(clip.label != label for clip in clips):
         raise _damaged(layout, path)
-    return ClassRows(edition, clips)
+    if not _tells_licences(footer):
+        return ClassRows(edition, clips)
+    free = {clip.id for clip, record in zip(clips, records, strict=True) if record["is_cc"]}
+    return ClassRows(edition, clips, frozenset(free))
 
 
 def class_versions(layout: Layout, split: Split) -> dict[str, str]:
@@ -211,6 +218,17 @@ def _footer(path: Path, mtime_ns: int, size_bytes: int) -> pq.FileMetaData:
     """Return the footer of a Parquet file; time and size stand for its content."""
     del mtime_ns, size_bytes
     return pq.read_metadata(path)
+
+
+def _tells_licences(footer: pq.FileMetaData) -> bool:
+    """Return whether any row of a list has an ``is_cc``."""
+    column = footer.schema.names.index("is_cc")
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        statistics = group.column(column).statistics
+        if statistics is None or (statistics.null_count or 0) < group.num_rows:
+            return True
+    return False
 
 
 def _clip(record: dict[str, Any]) -> Clip:

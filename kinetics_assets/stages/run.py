@@ -28,6 +28,7 @@ from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.pool import for_each
 from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.retire import retire_rows
+from kinetics_assets.stages.ruled_out import is_withdrawn, ruled_row, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from kinetics_assets.media.client import MediaWorker
     from kinetics_assets.stages.job import StageJob
     from kinetics_assets.stages.order import ClassOrder
+    from kinetics_assets.stages.ruled_out import Rules
 
 
 def run_stage(
@@ -78,13 +80,15 @@ def run_stage(
         annotated = load_class_rows(layout, order.split, order.label)
         known = _believed(job, order)
         inputs = _inputs(job, order)
+        rules = rules_of(order, annotated)
         rows = reconcile(annotated.clips, known, edition=annotated.edition)
-        gone = [row for row in known if row.clip not in rows]
-        retired = retire_rows(job, order, gone)
         before = dict(rows)
         retry = _Retry(retry_now, frozenset(retry_reasons))
         altered = _altered(job, rows) if check_files else frozenset()
-        due = _settle(job, rows, inputs, now=now_utc(), retry=retry, altered=altered)
+        due = _settle(job, rows, inputs, rules=rules, now=now_utc(), retry=retry, altered=altered)
+        gone = [row for row in known if row.clip not in rows]
+        gone += [row for clip, row in before.items() if is_withdrawn(row, rows[clip])]
+        retired = retire_rows(job, order, gone, rules=rules)
         for clip, row in before.items():
             if row.status is Status.OK and rows[clip].status is Status.BLOCKED:
                 job.remove(row, into=None)  # its input is gone, so it belongs to nothing
@@ -155,7 +159,7 @@ def outlook(
     rows = reconcile(annotated.clips, known, edition=annotated.edition)
     before = dict(rows)
     retry = _Retry(retry_now, frozenset(retry_reasons))
-    due = _settle(job, rows, inputs, now=now, retry=retry)
+    due = _settle(job, rows, inputs, rules=rules_of(order, annotated), now=now, retry=retry)
     is_settled = (
         layout.manifest(order.split, stage, order.label).exists()
         and not layout.journal(order.split, stage, order.label).exists()
@@ -229,23 +233,28 @@ def _settle(
     rows: dict[ClipId, ManifestRow],
     inputs: dict[ClipId, ManifestRow],
     *,
+    rules: Rules,
     now: datetime,
     retry: _Retry,
     altered: Collection[ClipId] = (),
 ) -> list[Clip]:
-    """Block rows whose input is not ok, and return the clips that are due; touch no file.
+    """Skip rows that are ruled out, block those without input, return the due; touch no file.
 
     Args:
         job: The stage's way of working.
-        rows: One row per clip; blocked ones are replaced here.
+        rows: One row per clip; skipped and blocked ones are replaced here.
         inputs: Rows of the stage's input.
+        rules: What rules clips out; a row that was skipped and no longer is so is due.
         now: Rows are due by this time.
         retry: Which rows that are not ok are due at any time.
         altered: Ok rows whose output is known to be no longer what was made.
     """
     due = []
-    for clip, row in rows.items():
+    for clip, known in rows.items():
         source = inputs.get(clip)
+        row = rows[clip] = ruled_row(known, rules.ruling(clip))
+        if row.status is Status.SKIPPED:
+            continue
         if row.status is Status.OK and clip not in altered and job.is_current(row, source):
             continue
         has_input = job.upstream is None or (source is not None and source.status is Status.OK)
