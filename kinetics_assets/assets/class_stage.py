@@ -51,6 +51,8 @@ class ClassStage:
     kinds: frozenset[str]
     """Badges in the lineage view."""
     description: str
+    beside: tuple[str, ...] = ()
+    """Further parts of the same split that it reads, by the last part of their keys."""
     pool: str | None = None
     """Named pool whose slots limit how many steps run at a time."""
     recipe: tuple[str, ...] = ()
@@ -87,7 +89,10 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
 
     return dg.asset(
         key=key,
-        deps=[asset_key(settings.dataset, split, what.upstream)],
+        deps=[
+            asset_key(settings.dataset, split, upstream)
+            for upstream in (what.upstream, *what.beside)
+        ],
         partitions_def=partitions,
         description=what.description,
         group_name=settings.dataset,

@@ -6,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from kinetics_assets.assets.partitions import annotations_key, asset_key
+from kinetics_assets.assets.partitions import ARCHIVES, annotations_key, asset_key
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.sources.mirror_archives import has_parts
 
 LABELLED = (Split.TRAIN, Split.VAL)
 """Splits whose partitions are the classes and nothing else."""
@@ -27,6 +28,11 @@ def prepare_job_name(dataset: str, split: Split) -> str:
     return f"{dataset}_prepare" if split in LABELLED else f"{dataset}_prepare_{split}"
 
 
+def archives_job_name(dataset: str, split: Split) -> str:
+    """Return the name of the job that gets the mirror's parts of a split; each has other parts."""
+    return f"{dataset}_archives" if split is Split.TRAIN else f"{dataset}_archives_{split}"
+
+
 def filelists_job_name(dataset: str) -> str:
     """Return the name of the job that writes the file lists."""
     return f"{dataset}_filelists"
@@ -42,6 +48,7 @@ def dataset_jobs(dataset: str) -> list[Any]:
                 f"Fetches the lists of {dataset} and tells for each class whether its rows changed."
             ),
         ),
+        *(_archives_job(dataset, split) for split in Split if has_parts(dataset, split)),
         _prepare_job(dataset, LABELLED),
         _prepare_job(dataset, (Split.TEST,)),
         dg.define_asset_job(
@@ -50,6 +57,18 @@ def dataset_jobs(dataset: str) -> list[Any]:
             description=f"Writes the file lists of all splits of {dataset} from the manifests.",
         ),
     ]
+
+
+def _archives_job(dataset: str, split: Split) -> Any:  # noqa: ANN401 - Dagster does not export the type
+    """Return the job of the mirror's parts of a split, one part per run."""
+    return dg.define_asset_job(
+        archives_job_name(dataset, split),
+        selection=[asset_key(dataset, split, ARCHIVES)],
+        description=(
+            f"Fetches and unpacks the mirror's archives with {split} clips of {dataset} that mix"
+            " classes. Launch it for many parts as a backfill."
+        ),
+    )
 
 
 def _prepare_job(dataset: str, splits: tuple[Split, ...]) -> Any:  # noqa: ANN401 - Dagster does not export the type

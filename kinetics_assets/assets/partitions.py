@@ -10,6 +10,10 @@ from kinetics_assets.core.stages import Stage
 
 CLASS_ROWS = "class_rows"
 """Last part of the key of the rows of one class, which stand between the lists and the videos."""
+ARCHIVES = "archives"
+"""Last part of the key of the mirror's parts that mix classes."""
+ARCHIVE_MEMBERS = "archive_members"
+"""Last part of the key of what the parts hold of one class."""
 
 
 def asset_key(dataset: str, split: Split, stage: Stage | str) -> dg.AssetKey:

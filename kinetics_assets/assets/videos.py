@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinetics_assets.assets.class_stage import ClassStage, class_stage_assets
-from kinetics_assets.assets.partitions import CLASS_ROWS
+from kinetics_assets.assets.class_stage import ClassStage, class_stage_asset
+from kinetics_assets.assets.partitions import ARCHIVE_MEMBERS, CLASS_ROWS
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.sources.mirror_archives import has_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,10 +23,16 @@ NETWORK_POOL = "network"
 
 def videos_assets(settings: Settings, splits: Iterable[Split]) -> list[dg.AssetsDefinition]:
     """Return the videos asset of each split."""
+    return [class_stage_asset(settings, split, _videos(settings, split)) for split in splits]
+
+
+def _videos(settings: Settings, split: Split) -> ClassStage:
+    """Return the videos stage of one split; it also reads what archives of mixed classes hold."""
     sources = ", then ".join(settings.sources.order)
-    what = ClassStage(
+    return ClassStage(
         stage=Stage.VIDEOS,
         upstream=CLASS_ROWS,
+        beside=(ARCHIVE_MEMBERS,) if has_parts(settings.dataset, split) else (),
         kinds=frozenset({"youtube", "video"}),
         pool=NETWORK_POOL,
         description=(
@@ -34,4 +41,3 @@ def videos_assets(settings: Settings, splits: Iterable[Split]) -> list[dg.Assets
             " manifest with the reason. A rerun asks only for what is missing and due."
         ),
     )
-    return class_stage_assets(settings, splits, what)

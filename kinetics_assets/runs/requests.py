@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from kinetics_assets.assets.jobs import (
     annotations_job_name,
+    archives_job_name,
     filelists_job_name,
     prepare_job_name,
 )
-from kinetics_assets.assets.partitions import annotations_key, asset_key, partition_of
+from kinetics_assets.assets.partitions import ARCHIVES, annotations_key, asset_key, partition_of
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
@@ -34,11 +35,13 @@ class RunRequest:
 
     dataset: str
     label: str | None
-    """Class; empty for unlabelled test rows; None for annotations and file lists."""
-    targets: tuple[tuple[Split, Stage], ...]
+    """Class; empty for unlabelled test rows; None for annotations, archives and file lists."""
+    targets: tuple[tuple[Split, Stage | str], ...]
     """What to materialise; the split of annotations does not matter."""
     retry_now: bool = False
     """Also try clips that failed for good or whose pause is not over."""
+    part: str | None = None
+    """Archive, for a run of archives that are partitioned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class RunOutcome:
 
 def parts_of(request: RunRequest) -> list[RunRequest]:
     """Return `request` as requests that each fit one job."""
-    by_job: dict[str, list[tuple[Split, Stage]]] = {}
+    by_job: dict[str, list[tuple[Split, Stage | str]]] = {}
     for split, stage in request.targets:
         by_job.setdefault(_job_of(request.dataset, split, stage), []).append((split, stage))
     return [replace(request, targets=tuple(targets)) for targets in by_job.values()]
@@ -74,6 +77,8 @@ def order_of(request: RunRequest, *, home: Path, token: str) -> WorkOrder:
     tags = {REQUEST_TAG: token, **_REPOSITORY_TAG}
     if request.label is not None:
         tags["dagster/partition"] = partition_of(request.label)
+    if request.part is not None:
+        tags["dagster/partition"] = request.part
     config: dict[str, Any] = {}
     if request.retry_now and request.label is not None:
         options = {"config": {"retry_now": True}}
@@ -87,17 +92,19 @@ def order_of(request: RunRequest, *, home: Path, token: str) -> WorkOrder:
     )
 
 
-def target_key(dataset: str, split: Split, stage: Stage) -> dg.AssetKey:
+def target_key(dataset: str, split: Split, stage: Stage | str) -> dg.AssetKey:
     """Return the asset of a target; annotations have no split."""
     if stage is Stage.ANNOTATIONS:
         return annotations_key(dataset)
     return asset_key(dataset, split, stage)
 
 
-def _job_of(dataset: str, split: Split, stage: Stage) -> str:
+def _job_of(dataset: str, split: Split, stage: Stage | str) -> str:
     """Return the name of the job that makes a stage."""
     if stage is Stage.ANNOTATIONS:
         return annotations_job_name(dataset)
+    if stage == ARCHIVES:
+        return archives_job_name(dataset, split)
     if stage is Stage.FILELISTS:
         return filelists_job_name(dataset)
     return prepare_job_name(dataset, split)

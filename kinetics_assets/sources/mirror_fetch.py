@@ -85,6 +85,7 @@ def get_archive(
                 f"{record.refused} The files of {before.recorded_at} stay in use.",
             )
         write_record(layout, record)
+        job.put_away()
         return record
 
 
@@ -120,19 +121,23 @@ class _Job:
             fetched = self._fetched(before, anew=anew, retries=retries)
         except _UNUSABLE as error:
             return self._record(None, refused=error.message)
-        try:
-            with self._aside("unpack") as scratch:
-                try:
-                    members = unpack(fetched.path, scratch)
-                except ArchiveRefused as error:
-                    seen = tuple(_seen(path.name) for path in sorted(scratch.rglob("*.*")))
-                    return self._record(fetched, refused=error.message, files=seen)
-                with self._aside("mirror") as flat:
-                    files = _flattened(members, flat)
-                    publish_folder(flat, self.folder)
-        finally:
-            self._put_away()
+        with self._aside("unpack") as scratch:
+            try:
+                members = unpack(fetched.path, scratch)
+            except ArchiveRefused as error:
+                self.packed.unlink()  # else it would be taken for a kept one
+                paths = sorted(path for path in scratch.rglob("*") if path.is_file())
+                seen = tuple(MirrorFile(p.name, _clip_of(p.name), 0, "") for p in paths)
+                return self._record(fetched, refused=error.message, files=seen)
+            with self._aside("mirror") as flat:
+                files = _flattened(members, flat)
+                publish_folder(flat, self.folder)
         return self._record(fetched, files=files)
+
+    def put_away(self) -> None:
+        """Delete the archive unless it shall be kept; done last, so that a kill wastes none."""
+        if not self.settings.sources.mirror_keep_archives:
+            self.packed.unlink(missing_ok=True)
 
     def _fetched(
         self, before: ArchiveRecord | None, *, anew: bool, retries: Retries | None
@@ -158,11 +163,6 @@ class _Job:
             ),
             retries=retries or Retries(max_wait_seconds=sources.max_wait_seconds),
         )
-
-    def _put_away(self) -> None:
-        """Delete the archive unless it shall be kept."""
-        if not self.settings.sources.mirror_keep_archives:
-            self.packed.unlink(missing_ok=True)
 
     @contextmanager
     def _aside(self, stage: str) -> Iterator[Path]:
@@ -209,11 +209,6 @@ def _flattened(members: tuple[Member, ...], folder: Path) -> tuple[MirrorFile, .
             clip = _clip_of(name) if is_first else ""
             files.append(MirrorFile(name, clip, member.size_bytes, sha256))
     return tuple(sorted(files, key=lambda file: file.file))
-
-
-def _seen(name: str) -> MirrorFile:
-    """Return what is recorded of a file that was seen in a refused archive."""
-    return MirrorFile(name, _clip_of(name), 0, "")
 
 
 def _clip_of(name: str) -> str:

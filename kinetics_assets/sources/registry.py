@@ -11,6 +11,7 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.sources.base import Source
 from kinetics_assets.sources.local import LocalSource
+from kinetics_assets.sources.mirror import mirror_source
 from kinetics_assets.sources.sibling import SiblingSource
 from kinetics_assets.sources.youtube import YouTubeSource
 
@@ -73,5 +74,6 @@ def _youtube(settings: Settings, split: Split) -> Source | None:
 
 _SOURCES: dict[str, _Maker] = {
     "local": _local,
+    "mirror": mirror_source,
     "youtube": _youtube,
 }
