@@ -7,8 +7,8 @@ What happens when a process dies:
   started it, or by `kinetics_assets.runs.reap_dead_runs` at the next start;
 - a run that is terminated: its steps get SIGTERM, and SIGKILL five seconds later.
 
-Steps see no GPU. This is the only file that imports what Dagster does not export; a test names each
-of these imports.
+Steps see no GPU. This file and `kinetics_assets.assets.backfills` are the only ones that import
+what Dagster does not export; a test names each of these imports.
 """
 
 from __future__ import annotations

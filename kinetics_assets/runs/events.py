@@ -33,7 +33,7 @@ class RunEvent:
     run_id: str
     kind: Kind
     split: Split
-    stage: Stage
+    stage: Stage | str
     text: str = ""
     """Why, for a step that failed."""
     metadata: dict[str, int | float | str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class RunLog:
                 continue
             split, stage = self._steps[event.step_key]
             kind = _KINDS[event.event_type]
-            text = _why(event) if kind in {"step_failed", "step_retried"} else ""
+            text = why_failed(event) if kind in {"step_failed", "step_retried"} else ""
             if kind == "step_failed":
                 self.failures.append(f"{stage} ({split}): {text}")
             metadata = self._metadata.get(event.step_key, {}) if kind == "step_done" else {}
@@ -92,7 +92,7 @@ def _plain(materialization: dg.AssetMaterialization) -> dict[str, int | float | 
     return {name: value for name, value in values.items() if isinstance(value, (int, float, str))}
 
 
-def _why(event: dg.DagsterEvent) -> str:
+def why_failed(event: dg.DagsterEvent) -> str:
     """Return why a step failed or is tried again, without a traceback where we know the cause."""
     data = (
         event.step_retry_data

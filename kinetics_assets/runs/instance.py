@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from kinetics_assets.assets.partitions import asset_key, label_of, partition_of
+from kinetics_assets.assets.recorded import materialised
 from kinetics_assets.assets.videos import NETWORK_POOL
 from kinetics_assets.core.errors import SettingsError
 from kinetics_assets.executors.gpu import WORKER_TAG
@@ -91,14 +91,7 @@ def is_materialised(
     A class whose latest run failed does not, even over an earlier success. Two queries, whatever
     the number of classes.
     """
-    key = asset_key(dataset, split, stage)
-    there = instance.get_materialized_partitions(key)
-    storage = instance.event_log_storage
-    tried = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-        key
-    )
-    done = {label_of(partition) for partition in there - tried.keys()}
-    return {label for label in labels if label_of(partition_of(label)) in done}
+    return materialised(instance, dataset, split, stage) & set(labels)
 
 
 def reap_dead_runs(instance: dg.DagsterInstance) -> list[str]:
