@@ -44,6 +44,9 @@ def graph_of(repository: dg.RepositoryDefinition) -> dict[str, Any]:
             for node in nodes
         },
         "jobs": sorted(repository.job_names),
+        "schedules": {
+            schedule.name: schedule.default_status.value for schedule in repository.schedule_defs
+        },
         "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
     }
 
@@ -74,6 +77,7 @@ def test_everything_is_explained(demo: dg.RepositoryDefinition) -> None:
     said = {node.key.to_user_string(): node.description for node in graph.asset_nodes}
     said |= {str(key): graph.get_check_spec(key).description for key in graph.asset_check_keys}
     said |= {s.name: s.description for s in demo.sensor_defs}
+    said |= {s.name: s.description for s in demo.schedule_defs}
     said |= {
         name: demo.get_job(name).description for name in demo.job_names if not name.startswith("__")
     }

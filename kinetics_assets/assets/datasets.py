@@ -1,15 +1,17 @@
-"""All assets, checks, jobs and sensors of one dataset."""
+"""All assets, checks, jobs, schedules and sensors of one dataset."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from kinetics_assets.assets.annotations import annotations_asset, class_rows_asset
+from kinetics_assets.assets.archives import archives_assets
 from kinetics_assets.assets.checks import lists_agree_check
 from kinetics_assets.assets.filelists import filelists_asset
 from kinetics_assets.assets.flow import flow_assets
 from kinetics_assets.assets.jobs import dataset_jobs
 from kinetics_assets.assets.rawframes import rawframes_assets
+from kinetics_assets.assets.refill import refill_job, refill_schedule
 from kinetics_assets.assets.resized import resized_assets
 from kinetics_assets.assets.sensors import filelists_sensor
 from kinetics_assets.assets.videos import videos_assets
@@ -20,10 +22,12 @@ from kinetics_assets.core.settings import Settings
 def dataset_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of one dataset, in flow order."""
     splits = tuple(Split)
+    refill = refill_job(settings)
     return dg.Definitions(
         assets=[
             annotations_asset(settings),
             *(class_rows_asset(settings, split) for split in splits),
+            *(asset for split in splits for asset in archives_assets(settings, split)),
             *videos_assets(settings, splits),
             *resized_assets(settings, splits),
             *rawframes_assets(settings, splits),
@@ -31,6 +35,7 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
             *(filelists_asset(settings, split) for split in splits),
         ],
         asset_checks=[lists_agree_check(settings, split) for split in splits],
-        jobs=dataset_jobs(settings.dataset),
+        jobs=[*dataset_jobs(settings.dataset), refill],
+        schedules=[refill_schedule(settings, refill)],
         sensors=[filelists_sensor(settings)],
     )
