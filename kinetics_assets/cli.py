@@ -22,7 +22,9 @@ _VERBS = {
     "up": "Serve the Dagster UI and its daemon on this machine.",
     "prepare": "Make a dataset, or chosen splits, classes and stages of it.",
     "status": "Say what is there, what is missing and why, per class.",
+    "backfill": "Launch a Dagster backfill of the classes that need work.",
     "verify": "Report every disagreement of disk, manifests and lists.",
+    "takedown": "Delete clips for good, and never fetch them again.",
 }
 """Verb -> its line in the help; a verb's module is imported only when it is used."""
 

@@ -42,6 +42,24 @@ def split_option(command: Command) -> Command:
     )(command)
 
 
+def stage_option(command: Command) -> Command:
+    """Add ``--stage``, a list with commas."""
+    return click.option(
+        "--stage", "stages", default="", metavar="A,B", help="Of videos, resized, rawframes, flow."
+    )(command)
+
+
+def reason_option(command: Command) -> Command:
+    """Add ``--reason``, a list with commas."""
+    return click.option(
+        "--reason",
+        "reasons",
+        default="",
+        metavar="A,B",
+        help="Only clips with these reasons, as `kinetics status` names them.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
@@ -53,7 +71,7 @@ def chosen_splits(text: str, *, default: Sequence[Split]) -> tuple[Split, ...]:
     Raises:
         UnknownSplit: One of them does not exist.
     """
-    wanted = {parse_split(name) for name in _names(text)}
+    wanted = {parse_split(name) for name in names_in(text)}
     return tuple(split for split in Split if split in (wanted or set(default)))
 
 
@@ -74,7 +92,7 @@ def chosen_stages(text: str) -> tuple[Stage, ...]:
         InputError: One of them does not exist.
     """
     known = {stage.value: stage for stage in CLASS_STAGES}
-    names = _names(text)
+    names = names_in(text)
     for name in names:
         if name not in known:
             raise InputError(f"Unknown stage {name!r}.", remedy=f"Use one of: {', '.join(known)}.")
@@ -146,6 +164,6 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _names(text: str) -> list[str]:
+def names_in(text: str) -> list[str]:
     """Return the names in a list with commas."""
     return [name.strip() for name in text.split(",") if name.strip()]

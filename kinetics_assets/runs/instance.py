@@ -94,6 +94,11 @@ def is_materialised(
     return materialised(instance, dataset, split, stage) & set(labels)
 
 
+def has_live_runs(instance: dg.DagsterInstance) -> bool:
+    """Return whether a run is under way."""
+    return bool(instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED), limit=1))
+
+
 def reap_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs whose process on this machine is gone as failed; return their ids.
 
