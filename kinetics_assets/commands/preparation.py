@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from kinetics_assets.commands.archive_runs import (
+    archive_requests,
+    name_of,
+    strangers_text,
+    unused_archives,
+)
 from kinetics_assets.commands.progress import StageProgress
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
@@ -29,6 +35,8 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import annotated_labels, class_versions, splits_present
 from kinetics_assets.io.atomic import write_file
+from kinetics_assets.sources.breaker import end_pauses
+from kinetics_assets.sources.registry import sources_of
 from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class, with_inputs
 from kinetics_assets.stages.status import DatasetStatus, read_status
 from kinetics_assets.verify import verify_dataset
@@ -56,6 +64,8 @@ class Wanted:
     """Get the lists anew although there are some."""
     jobs: int = 2
     """Class runs at a time."""
+    archives: bool | None = None
+    """Whether archives of mixed classes are got first; None: unless classes were named."""
 
 
 @dataclass(slots=True)
@@ -73,6 +83,10 @@ class Outcome:
     """Classes with stages that are too incomplete and have nothing to try now."""
     lists_skipped: str = ""
     """Why no file lists were asked for, empty when they were."""
+    unused_archives: list[tuple[str, str]] = field(default_factory=list)
+    """(what, why) of archives of the mirror that were refused."""
+    strangers: str = ""
+    """A word on files of the mirror without an annotation row, empty if there are none."""
 
     @property
     def is_complete(self) -> bool:
@@ -88,8 +102,13 @@ def prepare(wanted: Wanted, console: Console) -> Outcome:
         EnvironmentFault: The root cannot be written, or the disk is full.
     """
     preflight(wanted.settings)
+    if wanted.retry_now:
+        asked = [s for split in wanted.splits for s in sources_of(wanted.settings, split)]
+        for host in end_pauses(asked):
+            console.print(f"{host} was left alone; it is asked again now")
     session = _Session(wanted, console)
     session.annotations()
+    session.archives()
     session.classes()
     session.lists()
     return session.outcome()
@@ -156,6 +175,25 @@ class _Session:
                 remedy=f"The lists have: {', '.join(present)}; choose with --split.",
             )
 
+    def archives(self) -> None:
+        """Get the mirror's archives of mixed classes, which the classes then look into.
+
+        One that cannot be used stops nothing: its clips may be elsewhere.
+        """
+        wants = self._wanted.archives
+        if not (self._wanted.labels is None if wants is None else wants):
+            return
+        requests = archive_requests(
+            self._settings, self._wanted.splits, with_refused=self._wanted.retry_now
+        )
+        if requests:
+            self._console.print(
+                f"{self._settings.dataset}: getting {len(requests)} archives of the mirror"
+                " (--no-archives goes on without them)"
+            )
+            self._other_runs += len(requests)
+            self._run(requests)
+
     def classes(self) -> None:
         """Launch one run for each class that needs one."""
         plans = self._plans()
@@ -207,6 +245,8 @@ class _Session:
             failed=self._failed,
             held_back=self._held_back,
             lists_skipped=self._lists_skipped,
+            unused_archives=unused_archives(self._settings, self._wanted.splits),
+            strangers=strangers_text(self._settings) if self._class_runs else "",
         )
 
     def _plans(self) -> list[ClassPlan]:
@@ -252,7 +292,7 @@ class _Session:
             on_event=self._tell_failure,
         )
         self._failed += [
-            (outcome.request.label or self._settings.dataset, outcome.failure)
+            (name_of(outcome.request), outcome.failure)
             for outcome in outcomes
             if not outcome.succeeded
         ]
@@ -261,7 +301,7 @@ class _Session:
     def _tell_failure(self, event: runs.RunEvent) -> None:
         """Print at once that a step failed or is tried again."""
         if event.kind in {"step_failed", "step_retried"}:
-            what = event.request.label or self._settings.dataset
+            what = name_of(event.request)
             verb = "failed" if event.kind == "step_failed" else "is tried again"
             words = " ".join(event.text.split())[:_SHOWN_CHARACTERS]
             self._console.print(Text(f"{what}: {event.split} {event.stage} {verb}: {words}"))

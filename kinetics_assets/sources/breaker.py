@@ -26,6 +26,8 @@ from kinetics_assets.core.errors import (
 from kinetics_assets.io.host_pace import HostPace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kinetics_assets.core.settings import SourceSettings
     from kinetics_assets.sources.base import Source
 
@@ -42,6 +44,17 @@ SOURCE_FAULTS = (
 """Faults that stop one source for the rest of the step; others (a full disk) stop the step."""
 _PAUSING = (BotCheck, RateLimited, MassFailure)
 """Faults that would be met again at once by the next step, and made worse by it."""
+
+
+def end_pauses(sources: Iterable[Source]) -> list[str]:
+    """End what keeps the hosts of `sources` from being asked; return the hosts that paused."""
+    ended = []
+    for host in sorted({source.host for source in sources if source.host}):
+        pace = HostPace(host)
+        if pace.paused():
+            pace.resume()
+            ended.append(host)
+    return ended
 
 
 class Breaker:

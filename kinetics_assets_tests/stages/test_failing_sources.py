@@ -30,6 +30,7 @@ from kinetics_assets.io.journal import read_journal
 from kinetics_assets.io.manifests import read_manifest, write_manifest
 from kinetics_assets.sources import registry
 from kinetics_assets.sources.base import Found
+from kinetics_assets.sources.breaker import end_pauses
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
@@ -107,6 +108,22 @@ def test_a_mass_failure_marks_no_clip(
         run_stage(Stage.VIDEOS, order)
     assert len(server.requests) == asked, "a paused source was asked"
     assert Counter(row.status for row in rows_of(order)) == counts
+
+
+def test_the_user_can_end_a_pause(
+    server: FaultServer, asked_of: Changed, pool_of_clips: Path
+) -> None:
+    """When the cause is mended, nobody has to wait for the hour to be over."""
+    order = asked_of()
+    serve(server, order, good=0, otherwise="status-403", pool=pool_of_clips)
+    with pytest.raises(MassFailure):
+        run_stage(Stage.VIDEOS, order)
+    server.redirects.clear()
+    serve(server, order, good=CLIPS, otherwise="", pool=pool_of_clips)
+    assert end_pauses(registry.sources_of(order.settings, order.split)) == [server.host]
+    report = run_stage(Stage.VIDEOS, order, retry_now=True)
+    assert {row.status for row in report.rows} == {Status.OK}
+    assert end_pauses(registry.sources_of(order.settings, order.split)) == []
 
 
 def test_what_was_heard_before_the_breaker_opened_is_kept(
