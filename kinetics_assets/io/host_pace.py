@@ -107,14 +107,19 @@ class HostPace:
         return Pause(datetime.fromtimestamp(state.paused_until, UTC), state.cause)
 
     def note_success(self) -> None:
-        """Remember that the host gave something good just now, to the minute."""
+        """Remember that the host was seen to work just now, to the minute."""
         if self.worked_within(_WORKED_STEP_SECONDS):
             return
         with self._locked() as (state, write):
             write(replace(state, worked_at=self.clock()))
 
+    def forget_success(self) -> None:
+        """Make what `note_success` remembers count no more."""
+        with self._locked() as (state, write):
+            write(replace(state, worked_at=0.0))
+
     def worked_within(self, seconds: float) -> bool:
-        """Return whether the host gave something good within the last `seconds`."""
+        """Return whether the host was seen to work within the last `seconds`."""
         return 0 <= self.clock() - self._read().worked_at <= seconds
 
     def _reserve(self) -> float:

@@ -87,8 +87,6 @@ class Breaker:
         """Count a clip that the source gave."""
         with self._guard:
             self._asked += 1
-        if self._source.host:
-            HostPace(self._source.host).note_success()
 
     def failed(self, error: ClipError) -> None:
         """Count a clip that the source did not give; open when there are too many of them.
@@ -106,6 +104,8 @@ class Breaker:
             if self._fault or asked < least or failed < share * asked:
                 return
             self._asked = self._failed = 0  # others count anew while the canary is asked
+        if self._source.host:
+            HostPace(self._source.host).forget_success()  # what the canary said before is no proof
         try:
             if self._source.is_alive():
                 return

@@ -144,6 +144,9 @@ def test_success_is_remembered_for_a_while() -> None:
     assert pace(clock).worked_within(600)
     clock.now += 301
     assert not pace(clock).worked_within(600)
+    pace(clock).note_success()
+    pace(clock).forget_success()
+    assert not pace(clock).worked_within(600)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"next_at": "x"}', b"[]", b'{"other": 1}'])
