@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.errors import KineticsError, NetworkFailure, OverLimit
 from kinetics_assets.io.egress import Egress
+from kinetics_assets.sources.youtube_proxy import Proxy, wrap_tls
 
 _BLOCK_BYTES = 1 << 18
 
@@ -29,6 +30,8 @@ class Guard:
     """Of all answers together."""
     ends_at: float
     """Time of the monotonic clock at which the download must be over."""
+    proxy: Proxy | None = None
+    """What the connections go through."""
     bytes_read: int = 0
     verdict: KineticsError | None = None
     """The first thing that was refused; the code in between may swallow what is raised."""
@@ -54,12 +57,15 @@ class Guard:
             raise self.refuse(error) from None
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """Return a connection to a checked address.
+        """Return a connection to a checked address, or through the proxy to a checked name.
 
         Raises:
             AddressRefused, NetworkDown: As `Egress.connect` does.
+            NetworkMisconfigured, NetworkDown, NetworkFailure: As `Proxy.tunnel` does.
         """
         try:
+            if self.proxy:
+                return self.proxy.tunnel(host, port, timeout_seconds=self.timeout_seconds)
             return self.egress.connect(host, port, timeout_seconds=self.timeout_seconds)
         except KineticsError as error:
             raise self.refuse(error) from error
@@ -112,7 +118,7 @@ class _TlsConnection(_GuardedConnect, http.client.HTTPSConnection):
     def connect(self) -> None:
         """Open the connection and check the certificate."""
         super().connect()
-        self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+        self.sock = wrap_tls(self.sock, self._context, host=self.host)
 
 
 class _Answer(http.client.HTTPResponse):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from kinetics_assets.core.clips import ClipId, parse_youtube_id
@@ -14,21 +15,29 @@ from kinetics_assets.core.errors import (
     AddressRefused,
     ClipError,
     DownloadFailed,
-    EmptyFile,
+    ExtractorBroken,
+    Forbidden,
+    Gone,
     KineticsError,
     NetworkFailure,
-    NotMedia,
+    RateLimited,
+    ServerError,
     SettingsError,
     Truncated,
+    VideoUnavailable,
 )
+from kinetics_assets.core.reasons import Kind
 from kinetics_assets.core.settings import SourceSettings, digest
 from kinetics_assets.io.atomic import os_faults, temp_path
 from kinetics_assets.io.egress import Egress, redact_url
+from kinetics_assets.io.host_pace import HostPace
+from kinetics_assets.io.waits import backoff_seconds
 from kinetics_assets.sources.base import Found
-from kinetics_assets.sources.guard import Guard
-from kinetics_assets.sources.local import SUFFIXES
-from kinetics_assets.sources.youtube_errors import kinetics_error
-from kinetics_assets.sources.youtube_network import guarded_downloader
+from kinetics_assets.sources.youtube_canary import Canary
+from kinetics_assets.sources.youtube_cookies import read_cookies
+from kinetics_assets.sources.youtube_proxy import Proxy
+from kinetics_assets.sources.youtube_session import Failure, Session
+from kinetics_assets.sources.youtube_tools import youtube_tools
 
 YOUTUBE_HOSTS = (
     "youtube.com",
@@ -41,17 +50,24 @@ YOUTUBE_HOSTS = (
     "jnn-pa.googleapis.com",
 )
 """Where yt-dlp goes for a video of YouTube."""
-_ATTEMPTS = 2
-_BROKEN = (NetworkFailure, Truncated)
-"""Failures that are tried once more at once, from the first byte."""
-_TOTAL_SECONDS = 3600.0
-_FORMAT = "b[ext=mp4]/b"
-_MATROSKA_START = b"\x1a\x45\xdf\xa3"
+_ANY_TIME: dict[type[KineticsError], int] = {
+    NetworkFailure: 2,
+    Truncated: 2,
+    ServerError: 3,
+    RateLimited: 4,
+}
+"""How often a video is asked for in all, by the failure, each time from the first byte."""
+_WITH_A_FRESH_ADDRESS: dict[type[KineticsError], int] = {Gone: 2, Forbidden: 3}
+"""The same for a file whose address was just given: such an address is good for a short time."""
+_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 1.0, 30.0
 
 
 @dataclass(frozen=True)
 class YouTubeSource:
     """Downloads whole videos, each once, however many clips are cut from it.
+
+    Where the address has ``{start}`` and ``{end}``, it is the clips that are downloaded, each by
+    its own address.
 
     A download begins in an empty folder each time, since yt-dlp would go on with whatever part of
     a file it finds. It reports success for a web page, or for a body that stops early without a
@@ -61,32 +77,61 @@ class YouTubeSource:
     settings: SourceSettings
     name: str = "youtube"
     may_heal: bool = True
+    pace: HostPace = field(init=False, repr=False)
+    """Of the host that is asked."""
     _egress: Egress = field(init=False, repr=False)
+    _canary: Canary = field(init=False, repr=False)
+    _of_thread: threading.local = field(init=False, repr=False, default_factory=threading.local)
 
     def __post_init__(self) -> None:
-        """Check the address once, before any clip.
+        """Check the settings once, before any clip.
 
         Raises:
-            SettingsError: The address has no ``{id}``, or may not be asked.
+            SettingsError: The address has no ``{id}``, or may not be asked, or the cookies cannot
+                be read.
         """
-        template = self.settings.youtube_url
-        if "{id}" not in template:
+        if "{id}" not in self.settings.youtube_url:
             raise SettingsError(
                 "sources.youtube_url has no {id}.", remedy="Put {id} where the video's id belongs."
             )
-        address = urlsplit(self._url("A" * 11))
+        url = self._url(ClipId("A" * 11, 0, 1))
+        address = urlsplit(url)
         host = address.hostname or ""
         hosts: tuple[str, ...] = YOUTUBE_HOSTS if Egress(YOUTUBE_HOSTS).allows(host) else (host,)
         if address.netloc in self.settings.loopback_hosts:
             hosts = ()
         egress = Egress(hosts, self.settings.loopback_hosts)
         try:
-            egress.check(self._url("A" * 11))
+            egress.check(url)
         except AddressRefused as error:
             raise SettingsError(
                 f"sources.youtube_url: {error.message}", remedy=error.remedy
             ) from None
+        read_cookies(self.settings.youtube_cookies)
+        pace = HostPace(self.host, interval_seconds=self.settings.youtube_interval_seconds)
         object.__setattr__(self, "_egress", egress)
+        object.__setattr__(self, "pace", pace)
+        object.__setattr__(self, "_canary", Canary(pace, self._canaries(), self._look))
+
+    @property
+    def host(self) -> str:
+        """Return the host of the address."""
+        return urlsplit(self.settings.youtube_url).netloc
+
+    def state_of(self, clip: ClipId) -> str:
+        """Return the address and the identity that it is asked with."""
+        del clip
+        proxy = Proxy.of(self.settings.youtube_proxy)
+        identity = (self.settings.youtube_cookies, proxy.address if proxy else "")
+        return digest(self.settings.youtube_url, *identity)
+
+    def is_alive(self) -> bool | None:
+        """Return whether a canary can be seen, or anything could be had some minutes ago.
+
+        Raises:
+            EnvironmentFault: The network is down, or the site wants proof of a human.
+        """
+        return self._canary.is_alive()
 
     def fetch(
         self, clips: Sequence[ClipId], *, label: str, scratch: Path
@@ -97,143 +142,117 @@ class YouTubeSource:
             EnvironmentFault: No network, a full disk, a missing tool, or the site wants a pause.
         """
         del label
-        youtube_id = parse_youtube_id(clips[0].youtube_id)
-        answer: Found | ClipError
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                path = self._download(youtube_id, scratch)
-            except ClipError as error:
-                answer = error
-                if isinstance(error, _BROKEN) and attempt < _ATTEMPTS:
-                    continue
-            else:
-                address = redact_url(self._url(youtube_id))
-                answer = Found(path, address, is_whole_video=True, is_ours=True)
-            break
-        return dict.fromkeys(clips, answer)
+        if self._is_by_clip:
+            return {clip: self._get(clip, scratch) for clip in clips}
+        return dict.fromkeys(clips, self._get(clips[0], scratch))
 
     @property
-    def host(self) -> str:
-        """Return the host of the address."""
-        return urlsplit(self.settings.youtube_url).netloc
+    def _is_by_clip(self) -> bool:
+        return "{start}" in self.settings.youtube_url or "{end}" in self.settings.youtube_url
 
-    def state_of(self, clip: ClipId) -> str:
-        """Return the address and the identity that it is asked with."""
-        del clip
-        identity = (self.settings.youtube_cookies, self.settings.youtube_proxy)
-        return digest(self.settings.youtube_url, *identity)
+    @property
+    def _is_youtube(self) -> bool:
+        """Whether the address is YouTube's own."""
+        return self._egress.hosts == YOUTUBE_HOSTS
 
-    def is_alive(self) -> bool | None:
-        """Return None: no canary yet."""
-        return None
+    def _canaries(self) -> tuple[str, ...]:
+        """Return the ids that may be asked for.
 
-    def _url(self, youtube_id: str) -> str:
-        """Return the address of a video."""
-        return self.settings.youtube_url.replace("{id}", youtube_id)
+        The default one is a video of YouTube, which another host need not have; and an address of
+        clips has none for whole videos.
+        """
+        ids = self.settings.youtube_canaries
+        if self._is_by_clip or (not self._is_youtube and ids == SourceSettings().youtube_canaries):
+            return ()
+        return tuple(parse_youtube_id(youtube_id) for youtube_id in ids)
 
-    def _download(self, youtube_id: str, scratch: Path) -> Path:
-        """Return the downloaded file, in a folder of its own below `scratch`.
+    def _url(self, clip: ClipId) -> str:
+        """Return the address of a clip's video, or of the clip."""
+        return (
+            self.settings.youtube_url.replace("{id}", parse_youtube_id(clip.youtube_id))
+            .replace("{start}", f"{clip.start_seconds:06d}")
+            .replace("{end}", f"{clip.end_seconds:06d}")
+        )
+
+    def _session(self) -> Session:
+        """Return this thread's session.
 
         Raises:
-            ClipError, EnvironmentFault: As yt-dlp's failure is understood.
+            ToolMissing: YouTube needs a tool that is not on this machine.
         """
-        folder = temp_path(scratch / "video", stage=self.name)
-        with os_faults(f"creating {folder}"):
-            folder.mkdir()
-        guard = Guard(
-            self._egress,
-            timeout_seconds=self.settings.timeout_seconds,
-            max_bytes=self.settings.max_source_bytes,
-            ends_at=time.monotonic() + _TOTAL_SECONDS,
-        )
-        said = _Listener()
-        try:
-            with guarded_downloader(self._params(folder, guard, said), guard=guard) as downloader:
-                info = downloader.extract_info(self._url(youtube_id))
-        except KineticsError as error:
-            raise guard.verdict or error from error
-        except Exception as error:
-            if guard.verdict:
-                raise guard.verdict from error
-            raise kinetics_error(error, warnings=tuple(said.warnings)) from error
-        finally:
-            guard.close()
-        if guard.verdict:
-            raise guard.verdict
-        return _only_file(info, folder, said)
+        session: Session | None = getattr(self._of_thread, "session", None)
+        if session is None:
+            runtimes = youtube_tools().js_runtimes if self._is_youtube else {}
+            session = Session(self.settings, self._egress, runtimes)
+            self._of_thread.session = session
+        return session
 
-    def _params(self, folder: Path, guard: Guard, said: _Listener) -> dict[str, Any]:
-        """Return yt-dlp's options."""
+    def _look(self, youtube_id: str) -> KineticsError | None:
+        """Return why a video's description cannot be had, None if it can."""
+        return self._session().look(self._url(ClipId(youtube_id, 0, 1)))
 
-        def only_media(info: dict[str, Any], **_: Any) -> str | None:  # noqa: ANN401 - yt-dlp's
-            # The generic extractor follows the players it finds in a web page or a playlist, to
-            # whatever they show.
-            if info.get("extractor_key") == "Generic" and not info.get("direct"):
-                guard.refuse(
-                    NotMedia("The address has a web page or a playlist, not a video file.")
+    def _get(self, clip: ClipId, scratch: Path) -> Found | ClipError:
+        """Return the file behind the address of `clip`, or the reason.
+
+        Raises:
+            EnvironmentFault: As `fetch` does.
+        """
+        url, session = self._url(clip), self._session()
+        asked: Counter[type[KineticsError]] = Counter()
+        while True:
+            folder = temp_path(scratch / "video", stage=self.name)
+            with os_faults(f"creating {folder}"):
+                folder.mkdir()
+            self.pace.take_turn()
+            answer = session.download(url, folder)
+            if not isinstance(answer, Failure):
+                return Found(
+                    answer.video,
+                    redact_url(url),
+                    is_whole_video=not self._is_by_clip,
+                    is_ours=True,
+                    sound=answer.sound,
                 )
-                return "not a video file"
-            return None
+            asked[type(answer.error)] += 1
+            if not self._tries_again(answer, times=asked[type(answer.error)]):
+                return self._verdict(answer.error)
 
-        return {
-            "allowed_extractors": list(self.settings.youtube_extractors),
-            "cachedir": False,
-            "color": "never",
-            "continuedl": False,
-            "external_downloader": {"default": "native"},
-            "fixup": "never",
-            "format": self.settings.youtube_format or _FORMAT,
-            "hls_prefer_native": True,
-            "logger": said,
-            "match_filter": only_media,
-            "noplaylist": True,
-            "noprogress": True,
-            "outtmpl": {"default": str(folder / "video.%(ext)s")},
-            "quiet": True,
-            # A retry inside yt-dlp appends to what it has, even if the file changed meanwhile.
-            "retries": 0,
-            "fragment_retries": 3,
-            "extractor_retries": 1,
-            "skip_unavailable_fragments": False,
-            "socket_timeout": self.settings.timeout_seconds,
-            "updatetime": False,
-        }
+    def _tries_again(self, failure: Failure, *, times: int) -> bool:
+        """Return whether a video that failed `times` times in the same way is worth asking again.
 
+        Returns only when it may be asked, or lets the pace of the host see to that.
+        """
+        most = _ANY_TIME.get(type(failure.error), 1)
+        if failure.has_description:
+            most = _WITH_A_FRESH_ADDRESS.get(type(failure.error), most)
+        if times >= most:
+            return False
+        pause = backoff_seconds(times, base=_BACKOFF_SECONDS, cap=_LONGEST_BACKOFF_SECONDS)
+        if isinstance(failure.error, RateLimited):
+            asked = failure.error.retry_after_seconds
+            if asked is None or asked > self.settings.max_wait_seconds:
+                return False
+            self.pace.hold(max(asked, pause))
+        elif isinstance(failure.error, ServerError):
+            time.sleep(pause)
+        return True
 
-class _Listener:
-    """Keeps what yt-dlp says instead of printing it."""
+    def _verdict(self, error: KineticsError) -> ClipError:
+        """Return what a failure says of the clip, with whether the source worked at the time.
 
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.errors: list[str] = []
+        Raises:
+            EnvironmentFault: It says nothing of the clip.
+        """
+        if isinstance(error, ExtractorBroken) and (not self._reads_pages or self.is_alive()):
+            error = DownloadFailed(error.message)  # only this video is odd
+            error.source_works = self._reads_pages
+        if not isinstance(error, ClipError):
+            raise error
+        if isinstance(error, VideoUnavailable) or error.reason.kind is Kind.PERMANENT:
+            error.source_works = bool(self.is_alive())
+        return error
 
-    def debug(self, message: str) -> None:
-        """Drop progress."""
-
-    def warning(self, message: str) -> None:
-        """Keep a warning; the cause of a failure is often there."""
-        self.warnings.append(message)
-
-    def error(self, message: str) -> None:
-        """Keep an error."""
-        self.errors.append(message)
-
-
-def _only_file(info: dict[str, Any] | None, folder: Path, said: _Listener) -> Path:
-    """Return the one file that a download left in `folder`.
-
-    Raises:
-        EmptyFile, DownloadFailed: There is none, or it has no bytes.
-    """
-    downloads = (info or {}).get("requested_downloads") or []
-    path = Path(downloads[0]["filepath"]) if downloads else None
-    if path is None or path.parent != folder or not path.is_file() or path.is_symlink():
-        heard = tuple(said.errors + said.warnings)
-        raise kinetics_error(DownloadFailed("yt-dlp left no file."), warnings=heard)
-    with os_faults(f"reading {path}"), path.open("rb") as file:
-        start = file.read(4)
-    if not start:
-        raise EmptyFile("The source sent no bytes.")
-    if path.suffix.lower() in SUFFIXES:
-        return path
-    return path.rename(path.with_suffix(".mkv" if start == _MATROSKA_START else ".mp4"))
+    @property
+    def _reads_pages(self) -> bool:
+        """Whether there is an extractor that can break; the generic one takes a file as it is."""
+        return self.settings.youtube_extractors != ("generic",)

@@ -2,8 +2,10 @@
 
 yt-dlp sends its requests through handlers that it picks from a list. A downloader made here has one
 handler only, which asks a `Guard` before each request and each redirect, connects to the address
-that was checked, and uses no proxy. Other programs (ffmpeg, aria2c) would go round it, so formats
-that need one are refused.
+that was checked, and uses no proxy but the guard's. Other programs (ffmpeg, aria2c) would go round
+it, so formats that need one are refused.
+
+A downloader costs some 30 ms to make, so it is kept for many videos; each has its own guard.
 
 The classes are made inside functions because their bases are yt-dlp's, which is loaded late.
 """
@@ -26,7 +28,10 @@ _MAX_PAGE_BYTES = 64 * 2**20
 
 
 def guarded_downloader(params: dict[str, Any], *, guard: Guard) -> Any:  # noqa: ANN401 - no types
-    """Return a `yt_dlp.YoutubeDL` with `params` whose every request goes through `guard`."""
+    """Return a `yt_dlp.YoutubeDL` with `params` whose every request goes through `guard`.
+
+    Its attribute `guard` may be set to another one between two videos.
+    """
     # Plugins are code from anywhere on the path; yt-dlp reads this when it starts.
     os.environ["YTDLP_NO_PLUGINS"] = "1"
     return _downloader_class()({**params, "proxy": ""}, guard)
@@ -50,6 +55,12 @@ def _downloader_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
                 raise DownloadFailed("The stream needs ffmpeg to download.")
             return True
 
+    class QuietHttpFD(HttpFD):
+        """Computes no progress, which nobody is shown."""
+
+        def _hook_progress(self, status: Any, info_dict: Any) -> None:  # noqa: ANN401 - yt-dlp's
+            pass
+
     class GuardedYoutubeDL(yt_dlp.YoutubeDL):
         def __init__(self, params: dict[str, Any], guard: Guard) -> None:
             self.guard = guard
@@ -59,14 +70,19 @@ def _downloader_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
             del handlers
             request_handler = _request_handler_class()
             director = super().build_request_director([request_handler], preferences)
-            director.handlers[request_handler.RH_KEY].guard = self.guard
+            director.handlers[request_handler.RH_KEY].downloader = self
             return director
+
+        def _forceprint(self, key: str, info_dict: Any) -> None:  # noqa: ANN401 - yt-dlp has no types
+            """Work out nothing to print: for small files it would be a fifth of all the work."""
 
         def dl(self, name: str, info: Any, subtitle: bool = False, test: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
             chosen = get_suitable_downloader(dict(info), self.params)
             if chosen is HlsFD:
                 return NativeHlsFD(self, self.params).download(name, dict(info), subtitle)
-            if chosen not in {HttpFD, DashSegmentsFD}:
+            if chosen is HttpFD:
+                return QuietHttpFD(self, self.params).download(name, dict(info), subtitle)
+            if chosen is not DashSegmentsFD:
                 protocol = str(info.get("protocol"))[:40]
                 text = f"The format needs another program to download ({protocol})."
                 raise self.guard.refuse(DownloadFailed(text))
@@ -85,7 +101,7 @@ def _request_handler_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
 
     class GuardedRH(UrllibRH):
         _SUPPORTED_URL_SCHEMES = ("http", "https")
-        guard: Guard
+        downloader: Any
 
         def _create_instance(
             self,
@@ -96,12 +112,12 @@ def _request_handler_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
             opener = urllib.request.OpenerDirector()
             context = self._make_sslcontext(legacy_ssl_support=legacy_ssl_support)
             for handler in (
-                opener_class(self.guard, context),
+                opener_class(self.downloader, context),
                 urllib.request.HTTPCookieProcessor(cookiejar),
                 urllib.request.UnknownHandler(),
                 urllib.request.HTTPDefaultErrorHandler(),
                 urllib.request.HTTPErrorProcessor(),
-                redirects_class(self.guard),
+                redirects_class(self.downloader),
             ):
                 opener.add_handler(handler)
             opener.addheaders = []
@@ -122,18 +138,20 @@ def _opener_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
     from yt_dlp.networking._urllib import HTTPHandler
 
     class GuardedHandler(HTTPHandler):
-        def __init__(self, guard: Guard, context: Any) -> None:  # noqa: ANN401 - an SSLContext
+        def __init__(self, downloader: Any, context: Any) -> None:  # noqa: ANN401 - yt-dlp, ssl
             super().__init__(context=context)
-            self.guard = guard
+            self.downloader = downloader
 
         def http_open(self, req: Any) -> Any:  # noqa: ANN401 - urllib's own types
-            return self.do_open(self.guard.connections(tls=False), req)
+            return self.do_open(self.downloader.guard.connections(tls=False), req)
 
         def https_open(self, req: Any) -> Any:  # noqa: ANN401 - urllib's own types
-            return self.do_open(self.guard.connections(tls=True), req, context=self._context)
+            return self.do_open(
+                self.downloader.guard.connections(tls=True), req, context=self._context
+            )
 
         def http_request(self, req: Any) -> Any:  # noqa: ANN401 - urllib's own types
-            self.guard.check(req.full_url)
+            self.downloader.guard.check(req.full_url)
             return super().http_request(req)
 
         https_request = http_request
@@ -151,12 +169,12 @@ def _redirects_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
     class GuardedRedirects(RedirectHandler):
         max_redirections = MAX_REDIRECTS
 
-        def __init__(self, guard: Guard) -> None:
-            self.guard = guard
+        def __init__(self, downloader: Any) -> None:  # noqa: ANN401 - yt-dlp has no types
+            self.downloader = downloader
 
         def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:  # noqa: ANN401
             target = headers.get("Location") or headers.get("URI") or ""
-            self.guard.check(urljoin(req.full_url, target))
+            self.downloader.guard.check(urljoin(req.full_url, target))
             return super().http_error_302(req, fp, code, msg, headers)
 
         http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302

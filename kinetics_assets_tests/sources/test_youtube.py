@@ -31,7 +31,7 @@ from kinetics_assets.core.errors import (
     Truncated,
 )
 from kinetics_assets.core.settings import SourceSettings
-from kinetics_assets.sources import youtube
+from kinetics_assets.sources import youtube_session
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.youtube import YouTubeSource
 from kinetics_assets_tests.servers import FaultServer
@@ -57,6 +57,8 @@ def _source(server: FaultServer, folder: str, *, suffix: str = ".mp4") -> YouTub
             loopback_hosts=(server.host,),
             timeout_seconds=0.5,
             max_source_bytes=1_000_000,
+            youtube_interval_seconds=0.0,
+            max_wait_seconds=60.0,
         )
     )
 
@@ -97,8 +99,8 @@ def test_one_download_feeds_all_clips_of_a_video(server: FaultServer, fetch: typ
         ("nowhere", Gone, 1),
         ("status-410", Gone, 1),
         ("status-403", Forbidden, 1),
-        ("status-500", ServerError, 1),
-        ("status-503", ServerError, 1),
+        ("status-500", ServerError, 3),
+        ("status-503", ServerError, 3),
         ("status-429", RateLimited, 1),
         ("empty", EmptyFile, 2),
         ("page", NotMedia, 1),
@@ -202,7 +204,7 @@ def test_a_dripping_server_meets_the_deadline(
     server: FaultServer, fetch: type_of_fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One byte now and then never trips the silence timeout; the total time does."""
-    monkeypatch.setattr(youtube, "_TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(youtube_session, "_TOTAL_SECONDS", 0.3)
     assert type(fetch(_source(server, "drip"))) is NetworkFailure
 
 

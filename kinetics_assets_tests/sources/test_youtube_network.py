@@ -154,12 +154,14 @@ def test_an_announced_length_over_the_cap_is_not_read(server: FaultServer, guard
 
 def test_what_is_built_on_in_yt_dlp_is_still_there() -> None:
     """The classes and methods that the guard overrides exist; a new yt-dlp may move them."""
-    import yt_dlp
+    import yt_dlp.downloader.common
     from yt_dlp.networking import _urllib
 
     expected: list[tuple[Any, str]] = [
         (yt_dlp.YoutubeDL, "build_request_director"),
         (yt_dlp.YoutubeDL, "dl"),
+        (yt_dlp.YoutubeDL, "_forceprint"),
+        (yt_dlp.downloader.common.FileDownloader, "_hook_progress"),
         (_urllib.UrllibRH, "_create_instance"),
         (_urllib.UrllibRH, "_send"),
         (_urllib.HTTPHandler, "gz"),
