@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from kinetics_assets.assets.beta import accepted_betas
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.partitions import (
     ARCHIVE_MEMBERS,
@@ -42,11 +41,11 @@ class ArchiveConfig(dg.Config):
     )
 
 
-def archives_assets(settings: Settings, split: Split) -> list[dg.AssetsDefinition]:
+def archives_assets(settings: Settings, split: Split) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return the assets of a split's parts, none where the mirror has no parts of it."""
     if not has_parts(settings.dataset, split):
         return []
-    return [_archives_asset(settings, split), _archive_members_asset(settings, split)]
+    return [_archives_asset(settings, split), _archive_members_spec(settings, split)]
 
 
 def _archives_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
@@ -98,14 +97,15 @@ def _archives_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
     )(archives)
 
 
-def _archive_members_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
-    """Return the observable asset of what the parts hold, with a data version per class.
+def _archive_members_spec(settings: Settings, split: Split) -> dg.AssetSpec:
+    """Return the asset of what the parts hold, which has a data version per class and no code.
 
     It stands between parts and videos so that a part makes only those classes of videos stale of
-    which it brought clips.
+    which it brought clips. The steps of the parts observe it. It cannot be observed by itself: such
+    a run has no partition, and Dagster then fails at the edge to the parts, which have some.
     """
     key = asset_key(settings.dataset, split, ARCHIVE_MEMBERS)
-    spec = dg.AssetSpec(
+    return dg.AssetSpec(
         key,
         deps=[
             dg.AssetDep(
@@ -124,19 +124,6 @@ def _archive_members_asset(settings: Settings, split: Split) -> dg.AssetsDefinit
         group_name=settings.dataset,
         kinds={"tar"},
     )
-
-    def archive_members(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
-        layout = Layout.of(settings)
-        with as_failures():
-            for observation in _changed_members(context.instance, layout):
-                context.log_event(observation)
-        yield from ()
-
-    with accepted_betas():
-        # as for the rows of a class: the events with classes are the only ones
-        return dg.multi_observable_source_asset(
-            specs=[spec], name=key.to_python_identifier(), can_subset=True
-        )(archive_members)
 
 
 def _changed_members(instance: dg.DagsterInstance, layout: Layout) -> Iterator[dg.AssetObservation]:

@@ -62,6 +62,11 @@ _SHOWN_CHARACTERS = 160
     metavar="DIR",
     help="Take over videos, frames and flow of an MMAction2 tree; repeatable.",
 )
+@click.option(
+    "--archives/--no-archives",
+    default=None,
+    help="Get the mirror's archives of mixed classes first. [unless --class]",
+)
 @click.option("--retry-now", is_flag=True, help="Also try clips that failed or wait.")
 @click.option(
     "--jobs",
@@ -83,6 +88,7 @@ def prepare(
     jobs: int,
     root: Path | None,
     retry_now: bool,
+    archives: bool | None,
 ) -> int:
     """Make a dataset, or chosen splits, classes and stages of it.
 
@@ -109,6 +115,7 @@ def prepare(
             retry_now=retry_now,
             new_annotations=annotations is not None,
             jobs=jobs,
+            archives=archives,
         )
         out = console()
         outcome = make(wanted, out)
@@ -129,7 +136,9 @@ def tell(outcome: Outcome, out: Console) -> None:
     if failures:
         out.print(f"\n{len(failures)} clips could not be had or made:")
         out.print(failures_text(failures, shown=10))
-    if not outcome.is_complete:
+    if outcome.strangers:
+        out.print(f"\n{outcome.strangers}")
+    if not outcome.is_complete or outcome.unused_archives:
         out.print("\nNot done:")
         out.print(_undone_table(outcome))
 
@@ -139,6 +148,10 @@ def _undone_table(outcome: Outcome) -> Table:
     table = Table("what", "why", box=None, pad_edge=False)
     for what, why in outcome.failed:
         table.add_row(Text(what), Text(_shortened(why)))
+    told = {what for what, _ in outcome.failed}
+    for what, why in outcome.unused_archives:
+        if what not in told:
+            table.add_row(Text(what), Text(_shortened(why)))
     for plan in outcome.held_back:
         held = ", ".join(f"{split} {stage}" for split, stage in plan.held_back)
         why = f"too incomplete, and nothing is due now: {held} (--retry-now tries again)"

@@ -189,6 +189,10 @@ class Layout:
         """Return the lock file of whoever gets an archive."""
         return self.mirror / "archives" / split / f".{archive}.lock"
 
+    def mirror_listed(self, split: Split) -> Path:
+        """Return the file that keeps which archives the mirror's own list names."""
+        return self.mirror_records(split) / ".listed.json"
+
     @property
     def mirror_observed_lock(self) -> Path:
         """Lock file of whoever tells Dagster which classes gained files."""

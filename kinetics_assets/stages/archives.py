@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from kinetics_assets.io.annotation_store import (
     annotated_labels,
     load_class_rows,
     splits_present,
+    write_if_changed,
 )
 from kinetics_assets.io.manifests import read_known
 from kinetics_assets.sources.mirror import part_splits
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from kinetics_assets.core.settings import Settings
     from kinetics_assets.sources.mirror_archives import MirrorArchive
     from kinetics_assets.sources.mirror_store import ArchiveRecord
+
+UNLISTED = "unlisted"
+"""Stands for the parts of a test split as long as nobody knows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,14 @@ def run_archives(
         ClipError: The list of a test split cannot be had.
         EnvironmentFault: The machine, the network, or a server that asks for a pause.
     """
-    archives = (part_archive(settings, split, part),) if part else listed_test_parts(settings)
-    annotated = _annotated_names(Layout.of(settings))
+    layout = Layout.of(settings)
+    if part:
+        archives: tuple[MirrorArchive, ...] = (part_archive(settings, split, part),)
+    else:
+        archives = listed_test_parts(settings)
+        names = json.dumps([archive.name for archive in archives])
+        write_if_changed(layout.mirror_listed(split), names.encode())
+    annotated = _annotated_names(layout)
     return tuple(_run(settings, archive, annotated, again=again) for archive in archives)
 
 
@@ -81,7 +92,8 @@ def parts_due(settings: Settings, split: Split) -> tuple[str, ...]:
     """Return the parts of a split that were never got, or have lost a file that is wanted.
 
     No part is due when all clips of the split are here already. A part that was refused is not:
-    it is tried again when it is asked for by name.
+    it is tried again when it is asked for by name. Before the mirror's list of a test split was
+    read its only part is `UNLISTED`.
     """
     layout = Layout.of(settings)
     wanted = _wanted_names(layout, split)
@@ -89,7 +101,7 @@ def parts_due(settings: Settings, split: Split) -> tuple[str, ...]:
         return ()
     return tuple(
         part
-        for part in known_parts(settings.dataset, split)
+        for part in known_parts(settings.dataset, split) or _listed(layout, split)
         if (record := read_record(layout, split, part)) is None or _has_lost(layout, record, wanted)
     )
 
@@ -175,6 +187,14 @@ def _wanted_names(layout: Layout, split: Split) -> set[str]:
         clips = load_class_rows(layout, split, label).clips
         wanted.update(clip.id.name for clip in clips if clip.id not in settled)
     return wanted
+
+
+def _listed(layout: Layout, split: Split) -> tuple[str, ...]:
+    """Return the parts of a split that the mirror's list named when it was read last."""
+    try:
+        return tuple(json.loads(layout.mirror_listed(split).read_bytes()))
+    except (OSError, ValueError):
+        return (UNLISTED,)
 
 
 def _has_lost(layout: Layout, record: ArchiveRecord, wanted: set[str]) -> bool:
