@@ -112,10 +112,9 @@ class Selection:
     @property
     def needs(self) -> Counter[Need]:
         """Classes by what is the matter with them."""
-        counts: Counter[Need] = Counter()
-        for findings in self.classes.values():
-            counts.update({need for found in findings for need in found.needs})
-        return counts
+        classes = [{n for one in found for n in one.needs} for found in self.classes.values()]
+        counts = Counter({need: sum(need in needs for needs in classes) for need in Need})
+        return +counts
 
     @property
     def must_check_files(self) -> bool:
