@@ -61,6 +61,8 @@ def _downloader_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
         def _hook_progress(self, status: Any, info_dict: Any) -> None:  # noqa: ANN401 - yt-dlp's
             pass
 
+    ours = {HlsFD: NativeHlsFD, HttpFD: QuietHttpFD}
+
     class GuardedYoutubeDL(yt_dlp.YoutubeDL):
         def __init__(self, params: dict[str, Any], guard: Guard) -> None:
             self.guard = guard
@@ -78,10 +80,8 @@ def _downloader_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
 
         def dl(self, name: str, info: Any, subtitle: bool = False, test: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
             chosen = get_suitable_downloader(dict(info), self.params)
-            if chosen is HlsFD:
-                return NativeHlsFD(self, self.params).download(name, dict(info), subtitle)
-            if chosen is HttpFD:
-                return QuietHttpFD(self, self.params).download(name, dict(info), subtitle)
+            if chosen in ours:
+                return ours[chosen](self, self.params).download(name, dict(info), subtitle)
             if chosen is not DashSegmentsFD:
                 protocol = str(info.get("protocol"))[:40]
                 text = f"The format needs another program to download ({protocol})."
