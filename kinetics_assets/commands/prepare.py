@@ -67,6 +67,11 @@ _SHOWN_CHARACTERS = 160
     default=None,
     help="Get the mirror's archives of mixed classes first. [unless --class]",
 )
+@click.option(
+    "--cc-only",
+    is_flag=True,
+    help="Only Creative Commons clips (is_cc); sources.cc_only in kinetics.toml makes it last.",
+)
 @click.option("--retry-now", is_flag=True, help="Also try clips that failed or wait.")
 @click.option(
     "--jobs",
@@ -87,6 +92,7 @@ def prepare(
     adopt: tuple[Path, ...],
     jobs: int,
     root: Path | None,
+    cc_only: bool,
     retry_now: bool,
     archives: bool | None,
 ) -> int:
@@ -106,6 +112,8 @@ def prepare(
         variables["KINETICS_SOURCES__LOCAL_FOLDERS"] = folder_list(local)
     if adopt:
         variables["KINETICS_SOURCES__ADOPT_FOLDERS"] = folder_list(adopt)
+    if cc_only:
+        variables["KINETICS_SOURCES__CC_ONLY"] = "true"
     with environment(variables):
         wanted = Wanted(
             settings=load_settings(dataset),
