@@ -51,7 +51,7 @@ LAYERS: dict[str, set[str]] = {
 DAGSTER_PARTS = {
     *("assets", "executors", "resources", "runs", "definitions", "cli", "commands"),
 }
-HEAVY = {"av", "cupy", "cv2", "numba", "pandas", "simplejpeg", "torch", "yt_dlp"}
+HEAVY = {"av", "cupy", "cv2", "libtorrent", "numba", "pandas", "simplejpeg", "torch", "yt_dlp"}
 BANNED = {
     "core": {
         *("dagster", "socket", "ssl", "http", "urllib", "subprocess", "multiprocessing"),

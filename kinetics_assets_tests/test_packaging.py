@@ -13,7 +13,7 @@ from pathlib import Path
 
 TOP = Path(__file__).parent.parent
 PACKAGE = TOP / "kinetics_assets"
-HEAVY = ["av", "cupy", "cv2", "numba", "pandas", "simplejpeg", "torch", "yt_dlp"]
+HEAVY = ["av", "cupy", "cv2", "libtorrent", "numba", "pandas", "simplejpeg", "torch", "yt_dlp"]
 TEST_COMMAND = (
     "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e '.[dev]'"
     " && .venv/bin/python -m kinetics_assets_tests"
@@ -111,7 +111,7 @@ def test_every_direct_dependency_is_pinned() -> None:
     project = _project()
     extras = project["optional-dependencies"]
     assert isinstance(extras, dict)
-    listed = [*project["dependencies"], *extras["dev"], *extras["youtube"]]  # type: ignore[misc] # lists, as TOML has them
+    listed = [*project["dependencies"], *extras["dev"], *extras["torrent"], *extras["youtube"]]  # type: ignore[misc] # lists, as TOML has them
     names = {re.split(r"[^A-Za-z0-9_-]", line)[0].lower() for line in listed}
     pinned = (TOP / "constraints.txt").read_text(encoding="utf-8").lower()
     assert not {name for name in names if f"\n{name}==" not in pinned}

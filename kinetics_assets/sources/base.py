@@ -7,7 +7,7 @@ returns files, never verdicts on content: every file is decoded afterwards by th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,4 +84,13 @@ class Source(Protocol):
         Raises:
             EnvironmentFault: The machine or the network is at fault; no clip is to blame.
         """
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A source that keeps something open for the length of a step."""
+
+    def close(self) -> None:
+        """Let go of it; called when every clip of the step was asked for."""
         ...

@@ -13,6 +13,7 @@ from kinetics_assets.sources.base import Source
 from kinetics_assets.sources.local import LocalSource
 from kinetics_assets.sources.mirror import mirror_source
 from kinetics_assets.sources.sibling import SiblingSource
+from kinetics_assets.sources.torrent import torrent_source
 from kinetics_assets.sources.youtube import YouTubeSource
 
 NAMES = ("siblings", "local", "mirror", "torrent", "youtube")
@@ -75,5 +76,6 @@ def _youtube(settings: Settings, split: Split) -> Source | None:
 _SOURCES: dict[str, _Maker] = {
     "local": _local,
     "mirror": mirror_source,
+    "torrent": torrent_source,
     "youtube": _youtube,
 }

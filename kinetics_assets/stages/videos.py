@@ -24,7 +24,7 @@ from kinetics_assets.core.settings import digest
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.atomic import link_or_copy, os_faults, publish_file, sha256_of, temp_path
 from kinetics_assets.media.tools import versions
-from kinetics_assets.sources.base import Found
+from kinetics_assets.sources.base import Closing, Found
 from kinetics_assets.sources.breaker import SOURCE_FAULTS, Breaker
 from kinetics_assets.sources.registry import sources_of
 from kinetics_assets.stages.digests import recipe_digest
@@ -134,7 +134,11 @@ class VideosJob:
         Raises:
             EnvironmentFault: A source could not be asked; its clips have no verdict.
         """
-        for _, breaker in self._sources if "_sources" in self.__dict__ else ():
+        made = self._sources if "_sources" in self.__dict__ else []
+        for source, _ in made:
+            if isinstance(source, Closing):
+                source.close()
+        for _, breaker in made:
             if breaker.fault:
                 raise breaker.fault
         for row, desk in self._held:

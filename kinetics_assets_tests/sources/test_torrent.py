@@ -1,0 +1,367 @@
+"""Clips from a real torrent: a seeder on loopback, our source as its only other peer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tarfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.errors import (
+    BadArchive,
+    ClipError,
+    EmptyFile,
+    NetworkDown,
+    NotAtSource,
+    OverLimit,
+    SettingsError,
+    ToolMissing,
+)
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.manifest import Status
+from kinetics_assets.core.settings import AnnotationSettings, Limits, Settings, SourceSettings
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.sources import torrent
+from kinetics_assets.sources.base import Found
+from kinetics_assets.sources.torrent import TorrentSource, torrent_source
+from kinetics_assets.stages.annotations import run_annotations
+from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.run import run_stage
+from kinetics_assets_tests.processes import until
+from kinetics_assets_tests.resources import media
+from kinetics_assets_tests.swarms import PIECE_BYTES, Seeder, bytes_on_disk, noise, put_files
+
+LABEL = "massaging person's head"
+FOLDER = "massaging_person's_head"
+CLIPS = tuple(ClipId(f"-{number}AAAAAAAAA", number, number + 10) for number in range(4))
+FILES = {
+    f"train_256/{FOLDER}/{CLIPS[0].name}.mp4": noise(50_000, seed=1),
+    f"train_256/{FOLDER}/{CLIPS[1].name}.mkv": noise(50_001, seed=2),
+    f"train_256/{FOLDER}/{CLIPS[2].youtube_id}.webm": noise(50_002, seed=3),
+    f"train_256/abseiling/{CLIPS[2].youtube_id}.mp4": noise(50_003, seed=4),
+    f"val_256/{FOLDER}/{CLIPS[0].name}.mp4": noise(50_004, seed=5),
+    "train_256/zumba/zzzzzzzzzzz_000000_000010.mp4": noise(2_000_000, seed=6),
+    f"train_256/{FOLDER}/{CLIPS[3].name}.mp4": b"",
+    "readme.txt": b"about",
+}
+"""Files of the torrent; one large, which nobody wants."""
+
+
+@pytest.fixture
+def seeder(tmp_path: Path) -> Iterator[Seeder]:
+    """A seeder of `FILES`."""
+    with Seeder(put_files(tmp_path / "seeder" / "k400", FILES)) as running:
+        yield running
+
+
+def _source(root: Path, swarm: Seeder, *, link: str = "", **changes: object) -> TorrentSource:
+    """Return the source of a dataset under `root`, with settings changed."""
+    settings = replace(SourceSettings(max_wait_seconds=15), **changes)  # type: ignore[arg-type]  # named by the caller
+    return TorrentSource(
+        link or swarm.magnet,
+        Layout(root, "kinetics400", ""),
+        Split.TRAIN,
+        settings,
+        only_loopback=True,
+        peers=(swarm.peer,),
+    )
+
+
+def _fetch(source: TorrentSource, clip: ClipId, scratch: Path) -> Found | ClipError:
+    """Return the answer for one clip."""
+    folder = scratch / f"{clip.name}-{time.monotonic_ns()}"
+    folder.mkdir()
+    return source.fetch([clip], label=LABEL, scratch=folder)[clip]
+
+
+def _got(source: TorrentSource, clip: ClipId, scratch: Path) -> bytes:
+    """Return the bytes of a clip that is found."""
+    answer = _fetch(source, clip, scratch)
+    assert isinstance(answer, Found), answer
+    return answer.path.read_bytes()
+
+
+def _process(source: TorrentSource) -> int:
+    """Return the id of the torrent process."""
+    assert source._client is not None
+    return source._client._process.pid
+
+
+@pytest.mark.parametrize("is_magnet", [True, False])
+def test_only_wanted_files_are_fetched(tmp_path: Path, seeder: Seeder, *, is_magnet: bool) -> None:
+    """By magnet link or torrent file: the clip arrives byte for byte, its neighbours do not."""
+    source = _source(tmp_path, seeder, link="" if is_magnet else str(seeder.torrent))
+    answer = _fetch(source, CLIPS[0], tmp_path)
+    assert isinstance(answer, Found)
+    name = f"train_256/{FOLDER}/{CLIPS[0].name}.mp4"
+    assert answer.path.read_bytes() == FILES[name]
+    assert (answer.is_whole_video, answer.is_ours) == (False, True)
+    assert answer.address.endswith(f"k400/{name}")
+    content = bytes_on_disk(source.folder / "content")
+    assert [path for path in content if not path.startswith(".")] == [f"k400/{name}"]
+    assert len(FILES[name]) <= seeder.given_bytes <= len(FILES[name]) + 3 * PIECE_BYTES
+    source.close()
+    left = {".lock", "metadata"} if is_magnet else {".lock"}
+    assert bytes_on_disk(source.folder).keys() == left
+    assert answer.path.read_bytes() == FILES[name]
+
+
+def test_names_decide_what_is_taken(tmp_path: Path, seeder: Seeder) -> None:
+    """One's own split and class, any container, bare ids, and nothing for what is not there."""
+    source = _source(tmp_path, seeder)
+    assert _got(source, CLIPS[1], tmp_path) == FILES[f"train_256/{FOLDER}/{CLIPS[1].name}.mkv"]
+    bare = _fetch(source, CLIPS[2], tmp_path)
+    assert isinstance(bare, Found)
+    assert bare.is_whole_video is None
+    assert bare.path.suffix == ".webm"
+    assert isinstance(_fetch(source, CLIPS[3], tmp_path), EmptyFile)
+    absent = _fetch(source, ClipId("nnnnnnnnnnn", 0, 10), tmp_path)
+    assert isinstance(absent, NotAtSource)
+    small = _source(tmp_path, seeder, max_source_bytes=50_000)
+    assert isinstance(_fetch(small, CLIPS[1], tmp_path), OverLimit)
+    source.close()
+    small.close()
+
+
+def test_a_torrent_of_a_single_file_works(tmp_path: Path) -> None:
+    """Its name is the clip's; there is no folder."""
+    clip = CLIPS[0]
+    content = put_files(tmp_path / "s", {f"{clip.name}.mp4": noise(40_000)}) / f"{clip.name}.mp4"
+    with Seeder(content) as swarm:
+        source = _source(tmp_path, swarm)
+        assert _got(source, clip, tmp_path) == noise(40_000)
+        source.close()
+
+
+def test_the_list_of_files_is_asked_of_the_swarm_once(tmp_path: Path, seeder: Seeder) -> None:
+    """After the first step a magnet link needs no peer to say what is not in the torrent."""
+    first = _source(tmp_path, seeder)
+    assert isinstance(_fetch(first, CLIPS[3], tmp_path), EmptyFile)
+    first.close()
+    alone = _source(tmp_path, seeder, max_wait_seconds=0.1)
+    alone.peers, alone.torrent = (), f"magnet:?xt=urn:btih:{seeder.info_hash}"
+    assert isinstance(_fetch(alone, ClipId("nnnnnnnnnnn", 0, 10), tmp_path), NotAtSource)
+    alone.close()
+
+
+def test_a_bad_piece_is_not_accepted(tmp_path: Path, seeder: Seeder) -> None:
+    """A peer whose bytes are not those of the torrent gives nothing, and no clip is blamed."""
+    path = seeder.content / "train_256" / FOLDER / f"{CLIPS[0].name}.mp4"
+    path.write_bytes(noise(50_000, seed=99))
+    source = _source(tmp_path, seeder, max_wait_seconds=1.5)
+    with pytest.raises(NetworkDown):
+        _fetch(source, CLIPS[0], tmp_path)
+    assert seeder.given_bytes >= PIECE_BYTES
+    source.close()
+
+
+def test_without_a_swarm_no_clip_is_blamed(tmp_path: Path, seeder: Seeder) -> None:
+    """No peer at all: for the list of files, or for the bytes, the step is told in words."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        peer = f"127.0.0.1:{closed.getsockname()[1]}"
+    for link in (f"magnet:?xt=urn:btih:{seeder.info_hash}", str(seeder.torrent)):
+        source = _source(tmp_path, seeder, link=link, max_wait_seconds=0.5)
+        source.peers = (peer,)
+        with pytest.raises(NetworkDown, match=r"within 0\.5 seconds"):
+            _fetch(source, CLIPS[0], tmp_path)
+        with pytest.raises(NetworkDown):  # the step does not wait a second time
+            _fetch(source, CLIPS[1], tmp_path)
+        source.close()
+
+
+def test_a_killed_step_is_gone_on_with(tmp_path: Path) -> None:
+    """After a SIGKILL in the middle, what had arrived is not fetched again."""
+    clip, size = CLIPS[0], 3_000_000
+    content = put_files(tmp_path / "s" / "t", {f"{clip.name}.mp4": noise(size), "b.mp4": b"b"})
+    with Seeder(content, upload_bytes=1_500_000) as swarm:
+        first = _source(tmp_path, swarm)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(_fetch, first, clip, tmp_path)
+            until(lambda: swarm.given_bytes > size // 2, "half of the clip")
+            os.kill(_process(first), signal.SIGKILL)
+            with pytest.raises(ToolMissing, match="status -9"):
+                waiting.result()
+        given = swarm.given_bytes
+        second = _source(tmp_path, swarm)
+        assert _got(second, clip, tmp_path) == noise(size)
+        assert swarm.given_bytes - given < size * 3 // 4
+        second.close()
+
+
+def test_the_process_dies_with_its_source(tmp_path: Path, seeder: Seeder) -> None:
+    """A step that fails leaves no process behind, though nobody closed the source."""
+    source = _source(tmp_path, seeder)
+    _got(source, CLIPS[0], tmp_path)
+    process = Path("/proc") / str(_process(source))
+    assert process.exists()
+    del source
+    assert not process.exists()
+
+
+def test_steps_take_turns(tmp_path: Path, seeder: Seeder) -> None:
+    """Two steps that want the same torrent at once both get their clips."""
+    first, second = _source(tmp_path, seeder), _source(tmp_path, seeder)
+    assert _got(first, CLIPS[0], tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_got, second, CLIPS[1], tmp_path)
+        assert not waiting.done()
+        first.close()
+        assert waiting.result() == FILES[f"train_256/{FOLDER}/{CLIPS[1].name}.mkv"]
+    second.close()
+
+
+@pytest.mark.parametrize(("ratio", "minutes"), [(1.0, 0.02), (0.0, 5.0), (1.0, 0.0)])
+def test_giving_back_ends(tmp_path: Path, seeder: Seeder, ratio: float, minutes: float) -> None:
+    """With nobody to give to, a step ends when its minutes are over; at once without a ratio."""
+    source = _source(tmp_path, seeder, torrent_seed_ratio=ratio, torrent_seed_minutes=minutes)
+    _got(source, CLIPS[0], tmp_path)
+    process = Path("/proc") / str(_process(source))
+    source.close()
+    assert not process.exists()
+
+
+def test_giving_back_ends_at_the_ratio(tmp_path: Path, seeder: Seeder) -> None:
+    """Another peer gets what was taken, and the step ends long before its minutes are over."""
+    source = _source(tmp_path, seeder, torrent_seed_ratio=0.5, torrent_seed_minutes=60)
+    _got(source, CLIPS[0], tmp_path)
+    assert source._client is not None
+    process = source._client._process
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(source.close)
+        other = _source(tmp_path / "other", seeder)
+        other.peers, other.torrent = (_listening(process.pid),), str(seeder.torrent)
+        (tmp_path / "other").mkdir()
+        given = seeder.given_bytes
+        assert _got(other, CLIPS[0], tmp_path) == FILES[f"train_256/{FOLDER}/{CLIPS[0].name}.mp4"]
+        ending.result()
+        other.close()
+    assert seeder.given_bytes == given
+
+
+def _listening(pid: int) -> str:
+    """Return the address at which a process listens on loopback."""
+    sockets = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+            assert fields[1].startswith("0100007F")
+            return f"127.0.0.1:{int(fields[1].rpartition(':')[2], 16)}"
+    raise AssertionError("it does not listen")
+
+
+def _archive(path: Path, files: dict[str, bytes]) -> None:
+    """Write a gzipped tar archive."""
+    folder = put_files(path.parent / f"{path.name}.d", files)
+    with tarfile.open(path, "w:gz") as archive:
+        for name in files:
+            archive.add(folder / name, arcname=name)
+
+
+def test_archives_of_a_class_are_opened_and_mixed_ones_left(tmp_path: Path) -> None:
+    """An archive named like the class is fetched; of others none is, and the row says so."""
+    content = tmp_path / "s" / "t"
+    (content / "train").mkdir(parents=True)
+    files = {f"{CLIPS[0].name}.mp4": noise(20_000, seed=1), "other.txt": b"x"}
+    _archive(tmp_path / "a.tar.gz", files)
+    (tmp_path / "a.tar.gz").rename(content / "train" / f"{FOLDER}.tar.gz")
+    (content / "train" / "abseiling.tar").write_bytes(noise(70_000, seed=2))
+    (content / "part_0.zip").write_bytes(noise(90_000, seed=3))
+    with Seeder(content) as swarm:
+        source = _source(tmp_path, swarm)
+        assert _got(source, CLIPS[0], tmp_path) == noise(20_000, seed=1)
+        assert isinstance(_fetch(source, CLIPS[1], tmp_path), NotAtSource)
+        fetched = swarm.given_bytes
+        answer = source.fetch([CLIPS[0]], label="zumba", scratch=tmp_path)[CLIPS[0]]
+        assert isinstance(answer, NotAtSource)
+        assert "3 archives of which no name tells this class" in answer.message
+        assert swarm.given_bytes == fetched
+        broken = source.fetch([CLIPS[0]], label="abseiling", scratch=tmp_path)[CLIPS[0]]
+        assert isinstance(broken, BadArchive)
+        source.close()
+        assert bytes_on_disk(source.folder).keys() == {".lock", "metadata"}
+
+
+def _settings(root: Path, **sources: object) -> Settings:
+    """Return settings whose only source is a torrent."""
+    return Settings(
+        root=root,
+        dataset="kinetics400",
+        annotations=AnnotationSettings(source=str(root / "lists")),
+        sources=SourceSettings(order=("torrent",), **sources),  # type: ignore[arg-type]  # named by the caller
+        limits=Limits(min_free_bytes=0, workers=1),
+    )
+
+
+def test_a_class_is_filled_from_a_torrent(tmp_path: Path) -> None:
+    """End to end: clips are in their folder, the manifest says where from, nothing else is left."""
+    clips = [replace(clip, start_seconds=0, end_seconds=2) for clip in CLIPS[:3]]
+    files = {}
+    for number, clip in enumerate(clips):
+        suffix = ".mkv" if number == 1 else ".mp4"
+        container = "matroska" if number == 1 else "mp4"
+        made = media.plain(tmp_path / f"{number}{suffix}", frames=50, container=container)
+        files[f"train/{LABEL}/{clip.name}{suffix}"] = made.read_bytes()
+    del files[f"train/{LABEL}/{clips[2].name}.mp4"]
+    lines = "".join(f"{LABEL},{clip.youtube_id},0,2,train\n" for clip in clips)
+    header = "label,youtube_id,time_start,time_end,split\n"
+    root = tmp_path / "root"
+    put_files(
+        root / "lists",
+        {
+            "train.csv": (header + lines).encode(),
+            "val.csv": f"{header}zumba,zzzzzzzzzzz,0,2,val\n".encode(),
+        },
+    )
+    with Seeder(put_files(tmp_path / "seeder" / "k400", files)) as swarm:
+        settings = _settings(root, torrent_file=swarm.magnet, loopback_hosts=(swarm.peer,))
+        run_annotations(settings)
+        report = run_stage(Stage.VIDEOS, ClassOrder(settings, Split.TRAIN, LABEL))
+    rows = {row.clip: row for row in report.rows}
+    assert [rows[clip].status for clip in clips] == [Status.OK, Status.OK, Status.PENDING]
+    assert {rows[clip].source for clip in clips[:2]} == {"torrent"}
+    assert rows[clips[1]].path.endswith(".mkv")
+    assert "no file for" in rows[clips[2]].reason_text
+    layout = Layout.of(settings)
+    assert len(list(layout.class_folder(Split.TRAIN, Stage.VIDEOS, LABEL).iterdir())) == 2
+    assert bytes_on_disk(layout.torrents).keys() == {
+        f"{swarm.info_hash}/.lock",
+        f"{swarm.info_hash}/metadata",
+    }
+
+
+def test_published_torrents_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """400 and 700 have one, the others none; without libtorrent there is no such source."""
+    for dataset in ("kinetics400", "kinetics700"):
+        source = torrent_source(replace(_settings(tmp_path), dataset=dataset), Split.VAL)
+        assert source is not None
+        assert torrent.INFO_HASHES[dataset] in source.torrent
+        assert not source.only_loopback
+        assert source.state_of(CLIPS[0]) == torrent.INFO_HASHES[dataset]
+    for dataset in ("kinetics600", "kinetics700_2020", "demo"):
+        assert torrent_source(replace(_settings(tmp_path), dataset=dataset), Split.VAL) is None
+    monkeypatch.setattr(torrent, "find_spec", lambda _: None)
+    assert torrent_source(_settings(tmp_path), Split.VAL) is None
+
+
+def test_a_wrong_torrent_is_refused(tmp_path: Path) -> None:
+    """No such file, a peer on this machine that no setting allows, a file that is no torrent."""
+    with pytest.raises(SettingsError, match="no file"):
+        torrent_source(_settings(tmp_path, torrent_file="gone.torrent"), Split.VAL)
+    link = f"magnet:?xt=urn:btih:{'a' * 40}&x.pe=127.0.0.1:4000"
+    with pytest.raises(SettingsError, match=r"127\.0\.0\.1:4000"):
+        torrent_source(_settings(tmp_path, torrent_file=link), Split.VAL)
+    (tmp_path / "bad.torrent").write_bytes(b"no torrent")
+    source = torrent_source(_settings(tmp_path, torrent_file="bad.torrent"), Split.VAL)
+    assert source is not None
+    with pytest.raises(NetworkDown, match="cannot be used"):
+        _fetch(source, CLIPS[0], tmp_path)
+    source.close()
