@@ -6,7 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
 from kinetics_assets.io.sandbox import Sandbox
-from kinetics_assets.media.facts import FrameFacts, MediaFacts, length_from_record
+from kinetics_assets.media.facts import (
+    FrameFacts,
+    MediaFacts,
+    length_from_record,
+    suffix_from_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +84,20 @@ class MediaWorker:
             caps=self._caps,
         )
         return MediaFacts.from_record(record)
+
+    def join(self, video: Path, sound: Path, target: Path) -> str:
+        """Write the pictures of one file and the sound of another; return the file's extension.
+
+        Nothing is decoded, so that a long video costs little: verify what is kept of it.
+        """
+        record = self._sandbox.call(
+            "join",
+            video=_absolute(video),
+            sound=_absolute(sound),
+            target=_absolute(target),
+            caps=self._caps,
+        )
+        return suffix_from_record(record)
 
     def resize(self, source: Path, target: Path, *, recipe: ResizeRecipe) -> MediaFacts:
         """Write `source`, resized, as an MP4 and return the facts of the result."""

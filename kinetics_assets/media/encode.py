@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from kinetics_assets.media.colour import ColourTags
     from kinetics_assets.media.probe import OpenVideo
 
-_MUXER_OPTIONS = {
-    # the index first, so that a reader need not seek; no version of libav in the file
-    "movflags": "+faststart",
-    "fflags": "+bitexact",
-}
+_MUXER_OPTIONS = {"fflags": "+bitexact"}
+"""No version of libav in the file."""
+_INDEX_FIRST = {"movflags": "+faststart"}
+"""A reader need not seek."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,12 @@ class VideoWriter:
 
 
 @contextmanager
-def writing(target: Path) -> Iterator[Any]:
-    """Yield an MP4 container to be filled; the file is complete when the block ends.
+def writing(target: Path, *, container: str = "mp4") -> Iterator[Any]:
+    """Yield a container to be filled; the file is complete when the block ends.
+
+    Args:
+        target: Absolute.
+        container: Name of libav's muxer: mp4 or matroska.
 
     Raises:
         EncodeFailed: The encoder or the muxer refused.
@@ -132,9 +135,10 @@ def writing(target: Path) -> Iterator[Any]:
     """
     import av
 
+    options = _MUXER_OPTIONS | (_INDEX_FIRST if container == "mp4" else {})
     try:
         # "file:", so that no part of the name is taken for an address
-        with av.open(f"file:{target}", "w", format="mp4", container_options=_MUXER_OPTIONS) as out:
+        with av.open(f"file:{target}", "w", format=container, container_options=options) as out:
             yield out
     except av.error.FFmpegError as error:
         _blame(error, target)

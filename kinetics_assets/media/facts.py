@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.errors import DecoderCrashed
+from kinetics_assets.media.sniff import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +80,18 @@ def length_from_record(record: Mapping[str, Any]) -> float:
         DecoderCrashed: The record is not what an honest child sends.
     """
     return _number(record, "length_seconds")
+
+
+def suffix_from_record(record: Mapping[str, Any]) -> str:
+    """Return the file extension in `record`.
+
+    Raises:
+        DecoderCrashed: The record is not what an honest child sends.
+    """
+    suffix = _text(record, "suffix")
+    if suffix in SUFFIXES.values():
+        return suffix
+    raise _nonsense("suffix")
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.settings import FrameRecipe, ResizeRecipe, VideoRecipe
 from kinetics_assets.media.gray import gray
+from kinetics_assets.media.join import join
 from kinetics_assets.media.length import length_seconds
 from kinetics_assets.media.pictures import check_pictures
 from kinetics_assets.media.probe import Caps
@@ -53,6 +54,10 @@ def _trim(  # the keywords of `trim`, as JSON
     return asdict(facts)
 
 
+def _join(*, video: str, sound: str, target: str, caps: Record) -> Record:
+    return {"suffix": join(Path(video), Path(sound), Path(target), caps=Caps(**caps))}
+
+
 def _resize(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
     made = resize(Path(source), Path(target), recipe=ResizeRecipe(**recipe), caps=Caps(**caps))
     return asdict(made)
@@ -76,6 +81,7 @@ OPERATIONS: dict[str, Callable[..., Record]] = {
     "verify": _verify,
     "length": _length,
     "trim": _trim,
+    "join": _join,
     "resize": _resize,
     "rawframes": _rawframes,
     "gray": _gray,
