@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.layout import Layout
@@ -103,10 +103,7 @@ def write_record(layout: Layout, record: ArchiveRecord) -> None:
 
 def records_of(layout: Layout, split: Split) -> Iterator[ArchiveRecord]:
     """Yield the records of a split, by name."""
-    folder = layout.mirror_records(split)
-    with os_faults(f"listing {folder}"):
-        paths = sorted(folder.glob("[!.]*.json")) if folder.is_dir() else []
-    for path in paths:
+    for path in _record_paths(layout, split):
         record = _read(path, split)
         if record:
             yield record
@@ -147,23 +144,23 @@ def _read_index(layout: Layout, splits: tuple[Split, ...]) -> MirrorIndex:
     """Return the index, read from all records."""
     index = MirrorIndex()
     for split in splits:
-        for record in sorted(records_of(layout, split), key=lambda r: r.name != REPLACEMENT):
-            key = (split, record.name)
-            index.archives[key] = ArchiveRecord(
-                split,
-                record.name,
-                address=record.address,
-                etag=record.etag,
-                sha256=record.sha256,
-                size_bytes=record.size_bytes,
-                recorded_at=record.recorded_at,
-                refused=record.refused,
-            )
-            for file in record.files:
-                if file.clip and record.refused:
-                    index.refused.setdefault(file.clip, key)
-                elif file.clip and (file.clip not in index.held or record.name == REPLACEMENT):
-                    index.held[file.clip] = Holding(key, file.file, file.size_bytes, file.sha256)
+        # the replacement first: the first holder of a clip stays
+        for path in sorted(_record_paths(layout, split), key=lambda p: p.stem != REPLACEMENT):
+            record = _load(path)
+            header = _record(path, split, {**record, "members": []}) if record else None
+            if header is None:
+                continue
+            key = (split, header.name)
+            index.archives[key] = header
+            # straight from the JSON: objects for a quarter of a million files take seconds
+            for member in record["members"]:
+                clip = member["clip"]
+                if clip and header.refused:
+                    index.refused.setdefault(clip, key)
+                elif clip and clip not in index.held:
+                    index.held[clip] = Holding(
+                        key, member["file"], member["bytes"], member["sha256"]
+                    )
     for name in index.refused.keys() & index.held.keys():
         del index.refused[name]
     return index
@@ -177,23 +174,44 @@ def _changed_at(folder: Path) -> int:
         return 0
 
 
+def _record_paths(layout: Layout, split: Split) -> list[Path]:
+    """Return the files of a split's records, by name."""
+    folder = layout.mirror_records(split)
+    with os_faults(f"listing {folder}"):
+        return sorted(folder.glob("[!.]*.json")) if folder.is_dir() else []
+
+
 def _read(path: Path, split: Split) -> ArchiveRecord | None:
-    """Return the record in a file."""
+    """Return the record in a file, None if there is none that can be read."""
+    fields = _load(path)
+    return _record(path, split, fields) if fields else None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Return the fields of a record with their values as stored, empty if it is damaged."""
     try:
-        record = json.loads(path.read_bytes())
+        fields = json.loads(path.read_bytes())
+        return fields if isinstance(fields["members"], list) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _record(path: Path, split: Split, fields: dict[str, Any]) -> ArchiveRecord | None:
+    """Return a record from its fields, None if one is missing."""
+    try:
         return ArchiveRecord(
             split=split,
             name=path.name.removesuffix(".json"),
-            address=record["address"],
-            etag=record["etag"],
-            sha256=record["sha256"],
-            size_bytes=record["bytes"],
-            recorded_at=record["recorded_at"],
-            refused=record["refused"] or "",
+            address=fields["address"],
+            etag=fields["etag"],
+            sha256=fields["sha256"],
+            size_bytes=fields["bytes"],
+            recorded_at=fields["recorded_at"],
+            refused=fields["refused"] or "",
             files=tuple(
                 MirrorFile(m["file"], m["clip"] or "", m["bytes"], m["sha256"])
-                for m in record["members"]
+                for m in fields["members"]
             ),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError):
         return None
