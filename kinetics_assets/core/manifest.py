@@ -106,6 +106,11 @@ class ManifestRow:
         return Clip(self.clip, self.label)
 
     @property
+    def is_untried(self) -> bool:
+        """Whether no step has looked at it."""
+        return self.status is Status.PENDING and self.reason is None
+
+    @property
     def is_permanent_loss(self) -> bool:
         """Whether no rerun will bring the clip."""
         return self.status in {Status.UNAVAILABLE, Status.CORRUPT}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.manifest import ManifestRow, decode_manifest, encode_manifest
 from kinetics_assets.io.atomic import os_faults, write_file
@@ -42,6 +45,21 @@ def read_known(layout: Layout, split: Split, stage: Stage, label: str) -> list[M
     rows = {row.clip: row for row in read_manifest(layout, split, stage, label)}
     rows.update({row.clip: row for row in read_journal(layout.journal(split, stage, label))})
     return list(rows.values())
+
+
+def count_rows(layout: Layout, split: Split, stage: Stage, label: str) -> int:
+    """Return the number of rows of a manifest, reading its footer alone; 0 when there is none.
+
+    Raises:
+        InternalError: The file is damaged; the message names it.
+    """
+    path = layout.manifest(split, stage, label)
+    if not path.exists():
+        return 0
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise InternalError(f"{path}: the manifest is damaged: {error}") from error
 
 
 def write_manifest(

@@ -183,7 +183,7 @@ class _Look:
 
     def _missing(self, look: Outlook) -> int | None:
         """Return the clips that no step has looked at; 0 for a step that was cut short."""
-        untried = sum(row.status is Status.PENDING and row.reason is None for row in look.rows)
+        untried = sum(row.is_untried for row in look.rows)
         layout, split, label = self._order.layout, self._order.split, self._order.label
         was_killed = layout.journal(split, self._stage, label).exists()
         return untried or (0 if was_killed or not look.known else None)

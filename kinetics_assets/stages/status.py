@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kinetics_assets.core.clips import Split
 from kinetics_assets.core.filelists import ListKind
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import ManifestRow, Status, Summary, summarise
+from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
 from kinetics_assets.io.annotation_store import (
@@ -27,6 +29,7 @@ from kinetics_assets.io.annotation_store import (
     splits_present,
 )
 from kinetics_assets.io.manifests import read_known
+from kinetics_assets.stages.pace import Pace
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,7 @@ class StageTotal:
     @property
     def decided(self) -> int:
         """Rows that a step has looked at; pending ones that were never tried are not."""
-        return sum(
-            row.status is not Status.PENDING or row.reason is not None
-            for status in self.classes
-            for row in status.rows
-        )
+        return sum(not row.is_untried for status in self.classes for row in status.rows)
 
     @property
     def counts(self) -> Counter[Status]:
@@ -93,11 +92,16 @@ class StageTotal:
         reasons: Counter[str] = Counter()
         for status in self.classes:
             reasons.update({reason.value: n for reason, n in status.summary.reasons.items()})
-            untried = sum(
-                row.status is Status.PENDING and row.reason is None for row in status.rows
-            )
+            untried = sum(row.is_untried for row in status.rows)
             reasons["not run"] += status.missing + untried
         return +reasons
+
+    def pace(self, now: datetime) -> Pace:
+        """Return what was decided in the hour before `now`, and what is left."""
+        since = now - timedelta(hours=1)
+        times = [row.finished_at for status in self.classes for row in status.rows]
+        recent = sum(time is not None and time >= since for time in times)
+        return Pace(clips_last_hour=recent, untried=self.annotated - self.decided)
 
     @property
     def completeness(self) -> float:
@@ -134,6 +138,22 @@ class DatasetStatus:
     lists: dict[Split, dict[ListKind, int]]
     """Lines of the file lists that are there."""
 
+    reasons: frozenset[Reason] = frozenset()
+    """Reasons it was narrowed to; none means all."""
+
+    def holding(self, reasons: frozenset[Reason]) -> DatasetStatus:
+        """Return the part of the status that holds clips with one of `reasons`; all for none."""
+        if not reasons:
+            return self
+        totals = [
+            replace(
+                total,
+                classes=tuple(c for c in total.classes if reasons & c.summary.reasons.keys()),
+            )
+            for total in self.totals
+        ]
+        return replace(self, totals=tuple(totals), reasons=reasons)
+
     def failures(self, *stages: Stage) -> list[tuple[Split, Stage, ManifestRow]]:
         """Return the rows that failed by themselves, in `stages` or all; skipped ones did not."""
         return [
@@ -143,6 +163,7 @@ class DatasetStatus:
             for status in total.classes
             for row in status.rows
             if row.reason is not None and row.status not in {Status.BLOCKED, Status.SKIPPED}
+            if not self.reasons or row.reason in self.reasons
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -263,9 +284,10 @@ def read_status(
     *,
     splits: Iterable[Split] = tuple(Split),
     labels: Iterable[str] | None = None,
+    stages: Iterable[Stage] = CLASS_STAGES,
 ) -> DatasetStatus:
     """Return the present status once; see `StatusReader.read`."""
-    return StatusReader(settings).read(splits=splits, labels=labels)
+    return StatusReader(settings).read(splits=splits, labels=labels, stages=stages)
 
 
 def _total_json(total: StageTotal) -> dict[str, Any]:
