@@ -52,7 +52,8 @@ class Fault:
     answers: tuple[Answer, ...]
     """One after the other; the last is repeated."""
     mirror: tuple[Status, Reason | None]
-    youtube: tuple[Status, Reason | None]
+    youtube: tuple[Status, Reason | None] | None
+    """None: the step ends, as a test below says."""
     most_requests: int = 5
     """Of one source, in one step."""
     pause_seconds: float = 0.0
@@ -74,7 +75,7 @@ def lost(reason: Reason) -> tuple[Status, Reason]:
 
 _ELSEWHERE = "http://192.0.2.1/x"
 FAULTS = [
-    Fault("no fault", (it.good,), OK, OK, most_requests=1),
+    Fault("no fault", (it.good,), OK, OK, most_requests=2),
     # a transfer that breaks once is mended in the step, one that always breaks stays open
     Fault("cut, with its length, once", (it.cut_with_length, it.good), OK, OK),
     Fault("cut in a chunk, once", (it.cut_chunked, it.good), OK, OK),
@@ -138,8 +139,9 @@ FAULTS = [
         OK,
         OK,
     ),
-    Fault("429, unreadable", (it.status(429, retry_after="soon"), it.good), OK, OK),
-    Fault("429, no time", (it.status(429), it.good), OK, OK),
+    # a site that does not say for how long means the whole session; a file server means the moment
+    Fault("429, unreadable", (it.status(429, retry_after="soon"), it.good), OK, None),
+    Fault("429, no time", (it.status(429), it.good), OK, None),
 ]
 
 
@@ -273,9 +275,16 @@ class Watch:
                 self.halves.append(f"{path}: {len(data)} bytes")
 
 
-@pytest.mark.parametrize("name", ["mirror", "youtube"])
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_each_fault_ends_in_its_status(
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        pytest.param(fault, name, id=f"{fault.name}-{name}")
+        for fault in FAULTS
+        for name in ("mirror", "youtube")
+        if getattr(fault, name) is not None
+    ],
+)
+def test_each_fault_ends_in_its_status(  # noqa: PLR0917 - fixtures
     fault: Fault,
     name: str,
     server: MisbehavingServer,
