@@ -73,7 +73,7 @@ def _find_orphans(layout: Layout, split: Split, report: Report) -> None:
 
 def _note_strangers(layout: Layout, report: Report) -> None:
     """Note names at the top of the dataset that are none of ours; they are left alone."""
-    ours = {"annotations", "manifests", "retired", "mirror"}
+    ours = {"annotations", "manifests", "retired", "mirror", layout.torrents.name}
     for split in Split:
         ours |= {
             layout.videos(split).name,
