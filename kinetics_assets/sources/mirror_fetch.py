@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -31,6 +31,7 @@ from kinetics_assets.io.fetch import Fetched
 from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.resume import Retries, fetch_resumable, sweep_partials
+from kinetics_assets.io.takedowns import Takedowns, read_takedowns
 from kinetics_assets.sources.local import SUFFIXES
 from kinetics_assets.sources.mirror_archives import MirrorArchive, mirror_egress, mirror_host
 from kinetics_assets.sources.mirror_store import (
@@ -74,10 +75,10 @@ def get_archive(
     what = f"the archive {archive.name} of {settings.dataset} {archive.split}"
     with exclusive(layout.mirror_lock(archive.split, archive.name), wait=True, what=what):
         before = read_record(layout, archive.split, archive.name)
-        is_sound = before is not None and not before.refused and _is_whole(layout, before)
+        job = _Job(settings, layout, archive, read_takedowns(settings.root))
+        is_sound = before is not None and not before.refused and job.is_whole(before)
         if before and is_sound and not again:
             return before
-        job = _Job(settings, layout, archive)
         job.sweep()
         record = job.run(before, anew=again, retries=retries)
         if record.refused and before and is_sound:
@@ -96,6 +97,7 @@ class _Job:
     settings: Settings
     layout: Layout
     archive: MirrorArchive
+    takedowns: Takedowns
 
     @property
     def packed(self) -> Path:
@@ -106,6 +108,15 @@ class _Job:
     def folder(self) -> Path:
         """Folder of its files."""
         return self.layout.mirror_files(self.archive.split, self.archive.name)
+
+    def is_whole(self, record: ArchiveRecord) -> bool:
+        """Return whether all files of a record are there with their size, takedowns aside."""
+        key = (record.split, record.name)
+        return all(
+            file_is_there(self.layout, key, file.file, size_bytes=file.size_bytes)
+            or self._is_taken_down(file.clip)
+            for file in record.files
+        )
 
     def sweep(self) -> None:
         """Delete what dead processes left behind, other than parts that can be gone on with."""
@@ -130,7 +141,7 @@ class _Job:
                 seen = tuple(MirrorFile(p.name, _clip_of(p.name), 0, "") for p in paths)
                 return self._record(fetched, refused=error.message, files=seen)
             with self._aside("mirror") as flat:
-                files = _flattened(members, flat)
+                files = self._flattened(members, flat)
                 publish_folder(flat, self.folder)
         return self._record(fetched, files=files)
 
@@ -164,6 +175,31 @@ class _Job:
             retries=retries or Retries(max_wait_seconds=sources.max_wait_seconds),
         )
 
+    def _flattened(self, members: tuple[Member, ...], folder: Path) -> tuple[MirrorFile, ...]:
+        """Return the members as files of `folder`, moved there without their own folders.
+
+        What was taken down is left behind.
+        """
+        files = []
+        with os_faults(f"sorting into {folder}"):
+            for member in sorted(members, key=lambda member: member.name):
+                name, is_first = PurePosixPath(member.name).name, True
+                if self._is_taken_down(_clip_of(name)):
+                    continue
+                while (folder / name).exists():  # a second file of that name is kept, as no clip
+                    name, is_first = f"_{name}", False
+                sha256 = sha256_of(member.path)
+                member.path.rename(folder / name)
+                clip = _clip_of(name) if is_first else ""
+                files.append(MirrorFile(name, clip, member.size_bytes, sha256))
+        return tuple(sorted(files, key=lambda file: file.file))
+
+    def _is_taken_down(self, name: str) -> bool:
+        """Return whether the clip of that name was taken down."""
+        clip = parse_clip_name(name)
+        dataset = self.settings.dataset
+        return clip is not None and self.takedowns.entry_of(dataset, clip) is not None
+
     @contextmanager
     def _aside(self, stage: str) -> Iterator[Path]:
         """Yield a private folder beside that of the archive's files, gone after the block."""
@@ -196,34 +232,8 @@ class _Job:
         )
 
 
-def _flattened(members: tuple[Member, ...], folder: Path) -> tuple[MirrorFile, ...]:
-    """Return the members as files of `folder`, moved there without their own folders."""
-    files = []
-    with os_faults(f"sorting into {folder}"):
-        for member in sorted(members, key=lambda member: member.name):
-            name, is_first = PurePosixPath(member.name).name, True
-            while (folder / name).exists():  # a second file of that name is kept, as no clip
-                name, is_first = f"_{name}", False
-            sha256 = sha256_of(member.path)
-            member.path.rename(folder / name)
-            clip = _clip_of(name) if is_first else ""
-            files.append(MirrorFile(name, clip, member.size_bytes, sha256))
-    return tuple(sorted(files, key=lambda file: file.file))
-
-
 def _clip_of(name: str) -> str:
     """Return the name of the clip that a file is by its name, empty if it is none."""
     path = PurePosixPath(name)
     is_clip = path.suffix.lower() in SUFFIXES and parse_clip_name(path.stem) is not None
     return path.stem if is_clip else ""
-
-
-def _is_whole(layout: Layout, record: ArchiveRecord) -> bool:
-    """Return whether all files of a record are there with their size."""
-    key = (record.split, record.name)
-    with suppress(OSError):
-        return all(
-            file_is_there(layout, key, file.file, size_bytes=file.size_bytes)
-            for file in record.files
-        )
-    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from kinetics_assets.core.errors import (
 )
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
+from kinetics_assets.io.takedowns import change_takedowns
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.mirror import MirrorSource, mirror_source
 from kinetics_assets.sources.mirror_archives import (
@@ -317,6 +319,30 @@ def test_a_worse_archive_does_not_replace_a_sound_one(
     with pytest.raises(ArchiveRefused, match="stay in use"):
         get_archive(made.settings, part, again=True)
     assert [type(a) for a in _ask(_source(made.settings), OURS, tmp_path)] == [Found] * 2
+
+
+def test_what_was_taken_down_does_not_come_back(
+    make: Callable[[str], Replica], tmp_path: Path
+) -> None:
+    """An archive is unpacked without such clips, and their absence does not make it due."""
+    made = make("kinetics400")
+    made.put("400/train/part_0.tar.gz", mirrors.clips_tar(OURS))
+    change_takedowns(
+        made.settings.root,
+        lambda before: before.added([OURS[0].name], dataset="", reason="", now=datetime.now(UTC)),
+    )
+    part = part_archive(made.settings, TRAIN, "part_0")
+    for _ in range(2):
+        assert [f.clip for f in get_archive(made.settings, part).files] == [OURS[1].name]
+    assert _stands(made.settings.root / "kinetics400") == {f"train/part_0/{OURS[1].name}.mp4"}
+    change_takedowns(
+        made.settings.root,
+        lambda before: before.added([OURS[1].name], dataset="", reason="", now=datetime.now(UTC)),
+    )
+    (made.settings.root / "kinetics400/mirror/files/train/part_0" / f"{OURS[1].name}.mp4").unlink()
+    get_archive(made.settings, part)
+    assert made.asked("400/train/part_0.tar.gz") == 1
+    assert [type(a) for a in _ask(_source(made.settings), OURS, tmp_path)] == [NotAtSource] * 2
 
 
 def test_an_interrupted_class_goes_on(make: Callable[[str], Replica], tmp_path: Path) -> None:
