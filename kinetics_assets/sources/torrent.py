@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,11 +18,18 @@ from threading import Lock
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from kinetics_assets.core.clips import ClipId, Split
-from kinetics_assets.core.errors import ClipError, InternalError, SettingsError, clip_error
+from kinetics_assets.core.errors import (
+    ClipError,
+    InternalError,
+    NetworkDown,
+    SettingsError,
+    clip_error,
+)
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.reasons import Reason
-from kinetics_assets.core.settings import Settings, SourceSettings, digest
-from kinetics_assets.io.atomic import os_faults
+from kinetics_assets.core.settings import Settings, SourceSettings
+from kinetics_assets.io.atomic import os_faults, sha256_of
+from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.torrent_client import TorrentClient
 from kinetics_assets.sources.torrent_session import TorrentOptions
@@ -35,6 +43,7 @@ TRACKERS = (
     "https://academictorrents.com/announce.php",
     "udp://tracker.opentrackr.org:1337/announce",
 )
+_DIGITS = 16
 
 
 def torrent_source(settings: Settings, split: Split) -> TorrentSource | None:
@@ -76,21 +85,32 @@ class TorrentSource:
     """Talk to peers on this machine only."""
     peers: tuple[str, ...] = ()
     """``host:port`` of peers to begin with."""
+    idle_seconds: float = 10.0
+    """After this long without a clip to fetch, other steps may have the torrent."""
     name: str = "torrent"
     may_heal: bool = False
-    host: str = ""
     _client: TorrentClient | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @cached_property
+    def identity(self) -> str:
+        """Info hash of a magnet link, or beginning of the sha256 of a torrent file."""
+        return _info_hash(self.torrent) or sha256_of(Path(self.torrent))[:_DIGITS]
+
+    @property
+    def host(self) -> str:
+        """The swarm: when it is silent, all steps on this machine leave it alone for a while."""
+        return f"torrent {self.identity}"
 
     @property
     def folder(self) -> Path:
         """Folder that the torrent is fetched into; shared by all steps of the dataset."""
-        return self.layout.torrents / (_info_hash(self.torrent) or digest(self.torrent))
+        return self.layout.torrents / self.identity
 
     def state_of(self, clip: ClipId) -> str:
         """Return which torrent it is."""
         del clip
-        return _info_hash(self.torrent) or self.torrent
+        return self.identity
 
     def is_alive(self) -> bool | None:
         """Return None: that a swarm is silent is told by the fault that ends the step."""
@@ -105,11 +125,18 @@ class TorrentSource:
 
         Raises:
             NetworkDown: Nobody has the torrent, or nobody gives anything.
+            SourcePaused: That was so a short while ago.
             DiskFull: The torrent cannot be written.
             ToolMissing: The torrent process does not start, or died.
         """
-        client = self._started()
-        answers = client.ask(clips, label=label, split=self.split, scratch=scratch)
+        pace = HostPace(self.host)
+        pace.take_turn()
+        try:
+            answers = self._started().ask(clips, label=label, split=self.split, scratch=scratch)
+        except NetworkDown as fault:
+            # Else hundreds of classes would each wait for it.
+            pace.pause(self.settings.pause_minutes * 60, cause=fault.message)
+            raise
         return {clip: self._found(answers[clip.name]) for clip in clips}
 
     def close(self) -> None:
@@ -140,6 +167,7 @@ class TorrentSource:
                     patience_seconds=settings.max_wait_seconds,
                     most_bytes=settings.max_source_bytes,
                     seed_ratio=settings.torrent_seed_ratio,
+                    idle_seconds=self.idle_seconds,
                 )
                 # A step that fails closes nothing; the process must not outlive its source.
                 weakref.finalize(self, self._client.kill)
@@ -153,7 +181,7 @@ class TorrentSource:
             raise InternalError(f"The torrent process answered nonsense: {answer}.")
         return Found(
             Path(str(answer["path"])),
-            f"torrent {_info_hash(self.torrent) or Path(self.torrent).name}: {answer['inside']}",
+            f"{self.host}: {answer['inside']}",
             is_whole_video=False if answer["is_own"] else None,
             is_ours=True,
         )

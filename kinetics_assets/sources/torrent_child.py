@@ -39,7 +39,7 @@ from kinetics_assets.core.errors import (
     NotAtSource,
     OverLimit,
 )
-from kinetics_assets.io.archives import unpack
+from kinetics_assets.io.archives import ArchiveLimits, unpack
 from kinetics_assets.io.atomic import os_faults, sweep_temps, temp_path
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.processes import die_with_parent
@@ -49,11 +49,10 @@ from kinetics_assets.sources.torrent_session import (
     TorrentOptions,
     TorrentSession,
     files_of,
-    load,
+    known_files,
 )
 
 _TURN_SECONDS = 0.25
-_IDLE_SECONDS = 10.0
 _SAVE_SECONDS = 30.0
 _SAVING_SECONDS = 20.0
 _REMEDY = "Try again later; `sources.torrent_file` may name another copy, or leave torrents out."
@@ -79,6 +78,7 @@ class _Step:
     patience_seconds: float
     most_bytes: int
     seed_ratio: float
+    idle_seconds: float
     waiting: list[_Wanted] = field(default_factory=list)
     names: TorrentNames | None = None
     session: TorrentSession | None = None
@@ -161,7 +161,7 @@ class _Step:
         if self.waiting and now - self._moved_at > self.patience_seconds:
             self._stalled(progress)
             self._moved_at = now
-        elif not self.waiting and now - self._moved_at > _IDLE_SECONDS:
+        elif not self.waiting and now - self._moved_at > self.idle_seconds:
             self.release()
 
     def give_back(self, seconds: float) -> None:
@@ -192,8 +192,7 @@ class _Step:
     def _names(self) -> TorrentNames:
         """Return what the torrent holds, from the swarm if it is not known yet."""
         if self.names is None:
-            known = self.folder / "metadata"
-            info = load(str(known) if known.is_file() else self.options.torrent).ti
+            info = known_files(self.options, self.folder)
             if info is not None:
                 self.names = TorrentNames.of(files_of(info))
                 return self.names
@@ -224,7 +223,8 @@ class _Step:
             return NotAtSource(f"The torrent has no file for {clip.name}.")
         if not file.size_bytes:
             return EmptyFile(f"{file.path} has no bytes in the torrent.")
-        if file.size_bytes > self.most_bytes and not is_archive:
+        most = ArchiveLimits().max_bytes if is_archive else self.most_bytes
+        if file.size_bytes > most:
             return OverLimit(f"{file.path} has {file.size_bytes} bytes in the torrent.")
         return None
 
@@ -355,6 +355,7 @@ def main() -> None:
         patience_seconds=config["patience_seconds"],
         most_bytes=config["most_bytes"],
         seed_ratio=config["seed_ratio"],
+        idle_seconds=config["idle_seconds"],
     )
     buffer = bytearray()
     try:

@@ -47,6 +47,7 @@ class TorrentClient:
         patience_seconds: float,
         most_bytes: int,
         seed_ratio: float,
+        idle_seconds: float,
     ) -> None:
         """Start the process.
 
@@ -56,6 +57,7 @@ class TorrentClient:
             patience_seconds: Longest time without a peer, or without a byte.
             most_bytes: Largest file that is fetched.
             seed_ratio: How much is given for what is taken, when there is time.
+            idle_seconds: After this long without anything to fetch other steps have their turn.
 
         Raises:
             ToolMissing: It cannot be started.
@@ -75,6 +77,7 @@ class TorrentClient:
             "patience_seconds": patience_seconds,
             "most_bytes": most_bytes,
             "seed_ratio": seed_ratio,
+            "idle_seconds": idle_seconds,
         }
         self._send(config)
         self._reader = threading.Thread(target=self._read, name="torrent", daemon=True)

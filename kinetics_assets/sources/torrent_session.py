@@ -214,11 +214,7 @@ class TorrentSession:
         """Return what the session is to add: the torrent, with what an earlier session knew."""
         lt = self._lt
         params = load(options.torrent)
-        known = self._folder / "metadata"
-        if params.ti is None and known.is_file():
-            with suppress(RuntimeError):
-                before = lt.load_torrent_file(str(known), _LIMITS)
-                params.ti = before.ti if before.info_hashes == params.info_hashes else None
+        params.ti = params.ti or known_files(options, self._folder)
         resume = self._folder / "resume"
         if resume.is_file():
             with suppress(RuntimeError):
@@ -245,6 +241,20 @@ class TorrentSession:
         params.download_limit = options.download_kib * 1024 or -1
         params.peers = [*params.peers, *(_address(peer) for peer in options.peers)]
         return params
+
+
+def known_files(options: TorrentOptions, folder: Path) -> Any:  # noqa: ANN401 - no types
+    """Return the list of files and hashes of a torrent as far as no peer is needed, else None.
+
+    Raises:
+        NetworkDown: The torrent file or magnet link cannot be used.
+    """
+    params, kept = load(options.torrent), folder / "metadata"
+    if params.ti is None and kept.is_file():
+        with suppress(NetworkDown):  # damaged: the swarm is asked again
+            before = load(str(kept))
+            return before.ti if before.info_hashes == params.info_hashes else None
+    return params.ti
 
 
 def load(torrent: str) -> Any:  # noqa: ANN401 - libtorrent has no types

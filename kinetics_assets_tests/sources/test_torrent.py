@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
+import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -12,29 +15,36 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import libtorrent
 import pytest
 
 from kinetics_assets.core.clips import ClipId, Split
 from kinetics_assets.core.errors import (
     BadArchive,
     ClipError,
+    DiskFull,
     EmptyFile,
     NetworkDown,
     NotAtSource,
     OverLimit,
     SettingsError,
+    SourcePaused,
     ToolMissing,
 )
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.settings import AnnotationSettings, Limits, Settings, SourceSettings
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.sources import torrent
+from kinetics_assets.sources import torrent, torrent_session
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.torrent import TorrentSource, torrent_source
+from kinetics_assets.sources.torrent_session import TorrentOptions
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import run_stage
+from kinetics_assets.verify import verify_dataset
+from kinetics_assets.verify.tree import tree_digest
+from kinetics_assets_tests.handmade import build
 from kinetics_assets_tests.processes import until
 from kinetics_assets_tests.resources import media
 from kinetics_assets_tests.swarms import PIECE_BYTES, Seeder, bytes_on_disk, noise, put_files
@@ -164,7 +174,7 @@ def test_a_bad_piece_is_not_accepted(tmp_path: Path, seeder: Seeder) -> None:
 
 
 def test_without_a_swarm_no_clip_is_blamed(tmp_path: Path, seeder: Seeder) -> None:
-    """No peer at all: for the list of files, or for the bytes, the step is told in words."""
+    """Nobody tells what is in it, or nobody gives it: said in words, and no other step waits."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         peer = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -173,28 +183,56 @@ def test_without_a_swarm_no_clip_is_blamed(tmp_path: Path, seeder: Seeder) -> No
         source.peers = (peer,)
         with pytest.raises(NetworkDown, match=r"within 0\.5 seconds"):
             _fetch(source, CLIPS[0], tmp_path)
-        with pytest.raises(NetworkDown):  # the step does not wait a second time
-            _fetch(source, CLIPS[1], tmp_path)
+        with pytest.raises(SourcePaused, match=r"within 0\.5 seconds"):
+            _fetch(_source(tmp_path, seeder, link=link), CLIPS[1], tmp_path)
         source.close()
 
 
+_STEP = """
+import sys
+from pathlib import Path
+from kinetics_assets.core.clips import Split, parse_clip_name
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import SourceSettings
+from kinetics_assets.sources.torrent import TorrentSource
+root, link, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+source = TorrentSource(
+    link, Layout(root, "kinetics400", ""), Split.TRAIN, SourceSettings(), only_loopback=True
+)
+source._started()
+print(source._client._process.pid, flush=True)
+source.fetch([parse_clip_name(name)], label="", scratch=root)
+"""
+
+
 def test_a_killed_step_is_gone_on_with(tmp_path: Path) -> None:
-    """After a SIGKILL in the middle, what had arrived is not fetched again."""
+    """After a SIGKILL its torrent process is gone too, and what had come is not fetched again."""
     clip, size = CLIPS[0], 3_000_000
     content = put_files(tmp_path / "s" / "t", {f"{clip.name}.mp4": noise(size), "b.mp4": b"b"})
     with Seeder(content, upload_bytes=1_500_000) as swarm:
-        first = _source(tmp_path, swarm)
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(_fetch, first, clip, tmp_path)
-            until(lambda: swarm.given_bytes > size // 2, "half of the clip")
-            os.kill(_process(first), signal.SIGKILL)
-            with pytest.raises(ToolMissing, match="status -9"):
-                waiting.result()
+        argv = [sys.executable, "-c", _STEP, str(tmp_path), swarm.magnet, clip.name]
+        step = subprocess.Popen(argv, stdout=subprocess.PIPE)
+        assert step.stdout is not None
+        child = Path("/proc") / step.stdout.readline().decode().strip()
+        until(lambda: swarm.given_bytes > size // 2, "half of the clip")
+        step.kill()
+        step.communicate()
+        until(lambda: not child.exists(), "the end of the torrent process")
         given = swarm.given_bytes
         second = _source(tmp_path, swarm)
         assert _got(second, clip, tmp_path) == noise(size)
         assert swarm.given_bytes - given < size * 3 // 4
         second.close()
+
+
+def test_a_crash_of_the_process_costs_the_source_only(tmp_path: Path, seeder: Seeder) -> None:
+    """What waits for it gets a fault with words; no clip is blamed."""
+    source = _source(tmp_path, seeder)
+    _got(source, CLIPS[0], tmp_path)
+    os.kill(_process(source), signal.SIGSEGV)
+    with pytest.raises(ToolMissing, match="status -11"):
+        _fetch(source, CLIPS[1], tmp_path)
+    source.close()
 
 
 def test_the_process_dies_with_its_source(tmp_path: Path, seeder: Seeder) -> None:
@@ -208,12 +246,23 @@ def test_the_process_dies_with_its_source(tmp_path: Path, seeder: Seeder) -> Non
 
 
 def test_steps_take_turns(tmp_path: Path, seeder: Seeder) -> None:
+    """A step that fetches nothing for a while lets the next one at the torrent, and comes back."""
+    first, second = _source(tmp_path, seeder), _source(tmp_path, seeder)
+    first.idle_seconds = second.idle_seconds = 0.3
+    for source, clip in ((first, CLIPS[0]), (second, CLIPS[1]), (first, CLIPS[2])):
+        assert isinstance(_fetch(source, clip, tmp_path), Found)
+    first.close()
+    second.close()
+
+
+def test_a_step_waits_for_another(tmp_path: Path, seeder: Seeder) -> None:
     """Two steps that want the same torrent at once both get their clips."""
     first, second = _source(tmp_path, seeder), _source(tmp_path, seeder)
+    first.idle_seconds = 3600
     assert _got(first, CLIPS[0], tmp_path)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(_got, second, CLIPS[1], tmp_path)
-        assert not waiting.done()
+        until(lambda: second._client is not None and second._client._open, "the second request")
         first.close()
         assert waiting.result() == FILES[f"train_256/{FOLDER}/{CLIPS[1].name}.mkv"]
     second.close()
@@ -365,3 +414,50 @@ def test_a_wrong_torrent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NetworkDown, match="cannot be used"):
         _fetch(source, CLIPS[0], tmp_path)
     source.close()
+
+
+def test_a_full_disk_is_no_verdict(tmp_path: Path, seeder: Seeder) -> None:
+    """When the torrent cannot be written the step fails, and says for want of what."""
+    source = _source(tmp_path, seeder)
+    source._started()
+    resource.prlimit(_process(source), resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    with pytest.raises(DiskFull):
+        _fetch(source, CLIPS[0], tmp_path)
+    source.close()
+
+
+def test_a_damaged_list_of_files_is_asked_for_again(tmp_path: Path, seeder: Seeder) -> None:
+    """What an earlier step kept of a magnet link is checked before it is believed."""
+    source = _source(tmp_path, seeder)
+    source.folder.mkdir(parents=True)
+    (source.folder / "metadata").write_bytes(b"d4:infod6:lengthi1")
+    (source.folder / "resume").write_bytes(b"nothing")
+    assert isinstance(_fetch(source, CLIPS[0], tmp_path), Found)
+    source.close()
+
+
+def test_public_peers_only_and_no_open_doors() -> None:
+    """A real torrent talks to no private address, and opens nothing in a router."""
+    options = TorrentOptions("magnet:")
+    refused = torrent_session._ip_filter(options, libtorrent)
+    for address in ("127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254", "::1", "fd00::1"):
+        assert refused.access(address) == 1
+    for address in ("8.8.8.8", "130.1.2.3", "2600::1"):
+        assert refused.access(address) == 0
+    here = torrent_session._ip_filter(replace(options, only_loopback=True), libtorrent)
+    assert (here.access("127.0.0.1"), here.access("8.8.8.8"), here.access("2600::1")) == (0, 1, 1)
+    chosen = torrent_session._settings(options, libtorrent)
+    assert not any(chosen[f"enable_{name}"] for name in ("lsd", "upnp", "natpmp"))
+    known = libtorrent.default_settings()
+    assert chosen.keys() - {"alert_mask"} <= known.keys()
+
+
+def test_what_is_being_fetched_is_no_part_of_the_dataset(tmp_path: Path) -> None:
+    """Neither the tree digest nor `verify` sees the torrent's folder."""
+    layout = build(replace(_settings(tmp_path), dataset="demo")).layout
+    before = tree_digest(layout)
+    put_files(layout.torrents / "a", {"content/x.mp4": b"half", "resume": b"r"})
+    assert tree_digest(layout) == before
+    report = verify_dataset(replace(_settings(tmp_path), dataset="demo"))
+    assert not report.findings
+    assert not [note for note in report.notes if layout.torrents.name in note]
