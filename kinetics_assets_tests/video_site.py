@@ -1,0 +1,148 @@
+"""A video site on this machine: pages that describe videos, files, and an extractor for yt-dlp."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import pytest
+from yt_dlp.extractor.common import InfoExtractor
+from yt_dlp.utils import ExtractorError
+
+from kinetics_assets.core.settings import SourceSettings
+from kinetics_assets.sources import youtube_session
+from kinetics_assets.sources.youtube import YouTubeSource
+
+MP4 = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
+"""The beginning of something that may be an MP4."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the site answers."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class VideoSite:
+    """Context manager; the site is up while it is entered."""
+
+    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    """Path -> answers, one after the other; the last one stays."""
+    asked: list[str] = field(default_factory=list)
+    """Paths, in the order of arrival."""
+    cookies: list[str] = field(default_factory=list)
+    """The header of this name of each request."""
+
+    def __enter__(self) -> Self:
+        """Start listening on a free port."""
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.answer(self)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's
+                """Print nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def host(self) -> str:
+        """``127.0.0.1:<port>``."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def url(self, path: str) -> str:
+        """Return the address of `path`."""
+        return f"http://{self.host}{path}"
+
+    def describes(self, youtube_id: str, *pages: dict[str, Any]) -> None:
+        """Answer for a video with `pages`, one after the other: an info of yt-dlp, or ``says``."""
+        replies = [Reply(json.dumps(page).encode()) for page in pages]
+        self.replies[f"/watch/{youtube_id}"] = replies
+
+    def has(self, path: str, body: bytes = MP4) -> str:
+        """Serve a file and return its address."""
+        self.replies[path] = [Reply(body)]
+        return self.url(path)
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        path = urlsplit(handler.path).path
+        self.asked.append(path)
+        self.cookies.append(handler.headers.get("Cookie", ""))
+        left = self.replies.get(path) or [Reply(status=404)]
+        reply = left.pop(0) if len(left) > 1 else left[0]
+        handler.send_response(reply.status)
+        for name, value in ({"Content-Length": str(len(reply.body))} | reply.headers).items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(reply.body)
+
+    def settings(self, **changes: Any) -> SourceSettings:  # noqa: ANN401 - fields
+        """Return settings under which only this site is asked, without a pace."""
+        usual: dict[str, Any] = {
+            "youtube_url": self.url("/watch/{id}"),
+            "youtube_extractors": ("VideoSite",),
+            "youtube_interval_seconds": 0.0,
+            "youtube_canaries": (),
+            "loopback_hosts": (self.host,),
+            "timeout_seconds": 2.0,
+        }
+        return SourceSettings(**(usual | changes))
+
+    def source(self, **changes: Any) -> YouTubeSource:  # noqa: ANN401 - fields
+        """Return a source that asks this site only; its extractor must be known."""
+        return YouTubeSource(self.settings(**changes))
+
+
+class VideoSiteIE(InfoExtractor):  # type: ignore[misc] # yt-dlp has no types
+    """Reads the pages of a `VideoSite`."""
+
+    IE_NAME = "VideoSite"
+    _VALID_URL = r"http://127\.0\.0\.1:\d+/watch/(?P<id>[\w-]{11})"
+
+    def _real_extract(self, url: str) -> dict[str, Any]:
+        video_id = self._match_id(url)
+        page = self._download_json(url, video_id)
+        for warning in page.pop("warns", ()):
+            self.report_warning(warning)
+        if "says" in page:
+            raise ExtractorError(page["says"], expected=True)
+        return {"id": video_id, "title": "a video"} | page
+
+
+def know_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let yt-dlp know the site's extractor; the rest of it is as always."""
+    real = youtube_session.guarded_downloader
+
+    def with_site(params: dict[str, Any], **keywords: Any) -> Any:  # noqa: ANN401 - yt-dlp's
+        downloader = real(params, **keywords)
+        downloader.add_info_extractor(VideoSiteIE())
+        return downloader
+
+    monkeypatch.setattr(youtube_session, "guarded_downloader", with_site)
