@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from kinetics_assets.assets.class_tables import class_tables
 from kinetics_assets.core.layout import Layout
 
 if TYPE_CHECKING:
@@ -57,8 +59,7 @@ def stage_metadata(report: StageReport) -> _Metadata:
     }
     if report.failures:
         values["failures"] = _failures_table(report.failures)
-    if summary.reasons:
-        values["reasons"] = dg.MetadataValue.md(_as_list(summary.reasons))
+    values |= class_tables(report, now=datetime.now(UTC))
     if report.degraded:
         values["degraded_sandbox"] = dg.MetadataValue.text("; ".join(report.degraded))
     return values

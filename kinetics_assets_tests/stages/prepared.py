@@ -42,7 +42,12 @@ CLASSES = (
 _CLIPS = 4
 
 
-def prepared(folder: Path, *, splits: Iterable[Split] = (Split.TRAIN, Split.VAL)) -> Settings:
+def prepared(
+    folder: Path,
+    *,
+    splits: Iterable[Split] = (Split.TRAIN, Split.VAL),
+    dataset: str = "demo",
+) -> Settings:
     """Return settings of a root in which videos and resized of five classes are complete."""
     lists, local = folder / "lists", folder / "local"
     lists.mkdir(parents=True)
@@ -55,7 +60,7 @@ def prepared(folder: Path, *, splits: Iterable[Split] = (Split.TRAIN, Split.VAL)
         (lists / f"{split}.csv").write_text("\n".join(lines))
     settings = Settings(
         root=folder / "root",
-        dataset="demo",
+        dataset=dataset,
         annotations=AnnotationSettings(source=str(lists)),
         sources=SourceSettings(order=("local",), local_folders=(local,)),
         thresholds=Thresholds(min_completeness=0.5),
