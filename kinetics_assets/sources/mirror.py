@@ -17,12 +17,14 @@ from kinetics_assets.core.errors import (
     ArchiveRefused,
     BadArchive,
     ClipError,
+    Forbidden,
     Gone,
     NotAtSource,
     clip_error,
 )
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
+from kinetics_assets.io.resume import Retries
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.mirror_archives import (
     MirrorArchive,
@@ -68,6 +70,8 @@ class MirrorSource:
     split: Split
     name: str = "mirror"
     may_heal: bool = True
+    retries: Retries | None = None
+    """How often a download is tried; None for the usual."""
     _tried: dict[str, ClipError | None] = field(default_factory=dict, repr=False)
     """Archives fetched by this step, and what their download failed with."""
     _lock: Lock = field(default_factory=Lock, repr=False)
@@ -133,9 +137,9 @@ class MirrorSource:
         is_due = record is None or record.refused or self._lacks_file(record, wanted)
         if is_due and archive.name not in self._tried:
             try:
-                record = get_archive(self.settings, archive)
+                record = get_archive(self.settings, archive, retries=self.retries)
                 self._tried[archive.name] = None
-            except Gone as error:
+            except (Gone, Forbidden) as error:  # S3 says 403 of what it does not have
                 self._tried[archive.name] = NotAtSource(error.message)
             except ClipError as error:
                 self._tried[archive.name] = error
