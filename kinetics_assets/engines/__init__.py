@@ -8,6 +8,7 @@
     reference.py  the profile word for word in NumPy: slow, the oracle of all tests
     cpu.py        the same profile at speed
                   (cpu_kernels.py: its numba kernels; cpu_taps.py: one vector instruction of them)
+    cuda/         the same profile on CUDA devices, see its own table
     preview.py    OpenCV's DIS and Farneback: other algorithms, only by explicit name
     quantise.py   flow in pixels <-> 8-bit grey levels
     registry.py   name -> engine

@@ -24,7 +24,7 @@ def quantise(flow: FlowField, *, bound_px: float) -> FlowLevels:
         ValueError: `bound_px` is not a positive number.
         FloatingPointError: `flow` holds a NaN.
     """
-    limit = _positive(bound_px)
+    limit = positive_bound(bound_px)
     levels = np.clip(flow.astype(np.float64), -limit, limit)
     levels += bound_px
     levels *= 255.0
@@ -42,12 +42,16 @@ def dequantise(levels: NDArray[np.uint8], *, bound_px: float) -> FlowField:
     Raises:
         ValueError: `bound_px` is not a positive number.
     """
-    pixels = levels.astype(np.float64) * (2.0 * _positive(bound_px) / 255.0) - bound_px
+    pixels = levels.astype(np.float64) * (2.0 * positive_bound(bound_px) / 255.0) - bound_px
     return pixels.astype(np.float32)
 
 
-def _positive(bound_px: float) -> float:
-    """Return `bound_px` if it is a positive finite number."""
+def positive_bound(bound_px: float) -> float:
+    """Return `bound_px` if it is a positive finite number.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not 0.0 < bound_px < float("inf"):
         raise ValueError(f"The flow bound must be a positive number of pixels, got {bound_px}.")
     return bound_px

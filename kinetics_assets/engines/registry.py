@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from kinetics_assets.core.errors import ToolMissing, UnknownEngine
 from kinetics_assets.engines.cpu import CpuEngine
+from kinetics_assets.engines.cuda import probe
+from kinetics_assets.engines.cuda.engine import CudaEngine
 from kinetics_assets.engines.preview import DisPreview, FarnebackPreview
 from kinetics_assets.engines.reference import ReferenceEngine
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 
 _ENGINES: Final[dict[str, Callable[[int | None], FlowEngine]]] = {
+    "cuda": lambda _: CudaEngine(),
     "cpu": lambda threads: CpuEngine(threads=threads),
     "reference": lambda _: ReferenceEngine(),
     "preview-dis": lambda _: DisPreview(),
@@ -28,6 +31,7 @@ ENGINE_NAMES: Final = tuple(_ENGINES)
 """Every name that `engine_by_name` takes."""
 
 _PROBES: Final[tuple[tuple[str, Callable[[], bool]], ...]] = (
+    ("cuda", probe.usable),
     ("cpu", lambda: find_spec("numba") is not None),
 )
 """What "auto" may choose, best first, each with a cheap test that it can run here."""

@@ -13,8 +13,12 @@ from kinetics_assets.engines.quantise import quantise
 from kinetics_assets.engines.registry import ENGINE_NAMES, engine_by_name
 from kinetics_assets_tests.engines.moving import moving_texture
 
+HERE_OR_ON_A_GPU = [
+    pytest.param(name, marks=[pytest.mark.gpu] if name == "cuda" else []) for name in ENGINE_NAMES
+]
 
-@pytest.fixture(params=ENGINE_NAMES)
+
+@pytest.fixture(params=HERE_OR_ON_A_GPU)
 def engine(request: pytest.FixtureRequest) -> FlowEngine:
     """Return each engine in turn, on two threads where it has threads."""
     return engine_by_name(request.param, threads=2)
@@ -82,7 +86,7 @@ def test_an_engine_says_what_it_is(engine: FlowEngine) -> None:
     """Name, profile, device and versions are filled in, so that a manifest can record them."""
     assert engine.name in ENGINE_NAMES
     assert engine.profile
-    assert engine.device == "cpu"
+    assert engine.device == ("cuda" if engine.name == "cuda" else "cpu")
     versions = engine.versions()
     assert versions
     assert all(versions.values())

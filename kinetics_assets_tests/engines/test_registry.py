@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from kinetics_assets.core.errors import ToolMissing, UnknownEngine
 from kinetics_assets.engines import registry
 from kinetics_assets.engines.cpu import CpuEngine
+from kinetics_assets.engines.cuda import probe
 
 
 @pytest.mark.parametrize("name", registry.ENGINE_NAMES)
@@ -42,7 +44,6 @@ def test_auto_is_not_an_engine() -> None:
 
 def test_auto_takes_the_first_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probes are asked in order, and a preview is never chosen."""
-    assert registry.resolve_engine("auto") == "cpu"
     probes = (("first", lambda: False), ("second", lambda: True), ("third", lambda: True))
     monkeypatch.setattr(registry, "_PROBES", probes)
     assert registry.resolve_engine("auto") == "second"
@@ -51,12 +52,21 @@ def test_auto_takes_the_first_that_can_run(monkeypatch: pytest.MonkeyPatch) -> N
         registry.resolve_engine("auto")
 
 
+def test_auto_is_a_gpu_where_one_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a device and CuPy it is cuda; where devices are hidden it is the CPU as before."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert registry.resolve_engine("auto") == "cpu"
+    monkeypatch.setattr(probe, "device_count", lambda: 1)
+    has_cupy = find_spec("cupy") is not None
+    assert registry.resolve_engine("auto") == ("cuda" if has_cupy else "cpu")
+
+
 def test_asking_for_names_loads_nothing_heavy() -> None:
-    """The registry, and an engine made by it, import neither numba nor OpenCV nor dagster."""
+    """The registry, and an engine made by it, import no numba, CuPy, OpenCV or dagster."""
     code = (
         "import sys; from kinetics_assets.engines import registry;"
         "[registry.engine_by_name(name) for name in registry.ENGINE_NAMES];"
-        "heavy = {'numba', 'cv2', 'dagster', 'pyarrow', 'av'} & set(sys.modules);"
+        "heavy = {'numba', 'cupy', 'cv2', 'dagster', 'pyarrow', 'av'} & set(sys.modules);"
         "sys.exit(str(sorted(heavy)) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

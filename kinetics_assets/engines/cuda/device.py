@@ -1,0 +1,130 @@
+"""The device behind CuPy: memory, copies and launches, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinetics_assets.core.errors import DeviceLost, ToolMissing
+from kinetics_assets.engines.cuda.batches import Sample
+from kinetics_assets.engines.cuda.compiler import kernels_file
+from kinetics_assets.engines.cuda.memory import COUNTS
+from kinetics_assets.engines.cuda.plan import KERNELS, SOLVERS, BatchPlan, DeviceLimits
+from kinetics_assets.engines.cuda.probe import device_count
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_OUT_OF_MEMORY: Final = 2
+"""What both the run time and the driver answer when memory is short."""
+
+_FREE_SHARE: Final = 0.5
+"""Of the free memory, for one batch: another step may hold a slot of the same device."""
+
+
+class CupyDevice:
+    """The first visible CUDA device; which one that is, is the lease's affair."""
+
+    def __init__(self) -> None:
+        """Load CuPy, take the device and compile the kernels, or find them compiled.
+
+        Raises:
+            DeviceLost: there is no device, or it does not answer.
+            ToolMissing: CuPy or its compiler is not installed.
+        """
+        if device_count() == 0:
+            raise DeviceLost(
+                "There is no usable CUDA device.",
+                remedy="See `nvidia-smi` and CUDA_VISIBLE_DEVICES, or use the flow engine 'cpu'.",
+            )
+        self._cupy = _load_cupy()
+        with self._faults():
+            device = self._cupy.cuda.Device()
+            attributes = device.attributes
+            self.limits = DeviceLimits(int(attributes["MaxSharedMemoryPerBlockOptin"]))
+            path = kernels_file(self._cupy.cuda.nvrtc, int(device.compute_capability))
+            self._kernels = self._loaded(path)
+
+    def free_bytes(self) -> int:
+        """Return half of what is free, memory that CuPy keeps for us included."""
+        with self._faults():
+            free, _ = self._cupy.cuda.runtime.memGetInfo()
+            return int((free + self._cupy.get_default_memory_pool().free_bytes()) * _FREE_SHARE)
+
+    def run(
+        self,
+        plan: BatchPlan,
+        pixels: NDArray[np.uint8],
+        results: NDArray[Sample],
+        *,
+        bound_px: float,
+    ) -> NDArray[np.int32]:
+        """Run a batch as `Device.run` says."""
+        cupy = self._cupy
+        pool = cupy.get_default_memory_pool()
+        try:
+            with self._faults():
+                upload = (plan.frames.view(np.uint8), plan.pairs.view(np.uint8), plan.order, pixels)
+                inputs = [cupy.asarray(array) for array in upload]
+                arena = cupy.empty(plan.arena_floats, np.float32)
+                output, counts = (
+                    cupy.empty(plan.results, results.dtype),
+                    cupy.zeros((len(plan.pairs), COUNTS), np.int32),
+                )
+                unused = cupy.empty(1, np.uint8)
+                outputs = (output, unused) if results.dtype == np.uint8 else (unused, output)
+                self._launch(plan, (*inputs, arena, *outputs, counts), bound_px)
+                output.get(out=results)
+                return counts.get()
+        except MemoryError:
+            pool.free_all_blocks()
+            raise
+
+    def _loaded(self, path: Path) -> dict[str, Any]:
+        """Return the kernels by name; those of the solver may take all shared memory there is."""
+        module = self._cupy.RawModule(path=str(path))
+        kernels = {name: module.get_function(name) for name in KERNELS}
+        for name in SOLVERS:
+            kernels[name].max_dynamic_shared_size_bytes = self.limits.shared_bytes
+        return kernels
+
+    def _launch(self, plan: BatchPlan, arrays: tuple[Any, ...], bound_px: float) -> None:
+        """Start all launches, in order, on the current stream."""
+        for launch in plan.launches:
+            numbers = (np.int32(launch.level), np.int32(launch.warp), np.int32(launch.first))
+            arguments = (*arrays, *numbers, np.float64(bound_px))
+            kernel = self._kernels[launch.kernel]
+            kernel(launch.grid, launch.block, arguments, shared_mem=launch.shared_bytes)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn CUDA's errors into MemoryError, when memory is short, or DeviceLost."""
+        cuda = self._cupy.cuda
+        try:
+            yield
+        except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
+            if error.status == _OUT_OF_MEMORY:
+                raise MemoryError(str(error)) from error
+            raise DeviceLost(
+                f"The GPU failed: {error}.",
+                remedy="Look at `nvidia-smi` and the kernel's log, then run again.",
+            ) from error
+
+
+def _load_cupy() -> ModuleType:
+    """Return CuPy.
+
+    Raises:
+        ToolMissing: it is not installed, or cannot be loaded.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        remedy = f"Run `pip install 'kinetics-assets[cuda]'` ({error})."
+        raise ToolMissing("CuPy", remedy) from error
+    return cupy

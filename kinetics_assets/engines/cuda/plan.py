@@ -1,0 +1,246 @@
+"""What one batch asks of a device: sizes, records and launches. Pure Python, no result needed.
+
+The launches are one per step of the method, over the whole batch, in the order in which a device
+has to run them; when a pair is done, is decided on the device. Depth of sweeps and number of
+threads change the time, never a bit of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinetics_assets.engines import tvl1
+from kinetics_assets.engines.cuda.memory import (
+    CELL_FLOATS,
+    FLOAT_BYTES,
+    FRAME,
+    PAIR,
+    ClipShape,
+    Records,
+    cell_pitch,
+    lay_out,
+)
+
+SOURCE: Final = Path(__file__).with_name("tvl1.cu")
+
+REVISION: Final = "1"
+"""Raised with every change of the kernels that may change the flow."""
+
+EXACT: Final = ("-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true")
+"""Compiler options that make the kernels equal to the oracle: nothing contracted or guessed."""
+
+MOST_THREADS: Final = 1024
+"""Per block: CUDA's limit on every device, and what the registers of the solver are fitted to."""
+
+SOLVERS: Final = ("solve_in_ring", "solve_in_place")
+KERNELS: Final = (
+    *("read_frames", "shrink_frames", "derive_frames", "begin_level", "warp_pairs", *SOLVERS),
+    *("end_level", "write_grey", "write_field"),
+)
+
+_TILE: Final = (32, 8, 1)
+_ORDERS_BYTES: Final = 16
+_DOUBLE_BYTES: Final = 8
+_WARP_THREADS: Final = 32
+_MOST_DEPTH: Final = 32
+_STEP_COST: Final = 1
+"""Barriers and row copies of one step, in cells per thread: a guess, not measured yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLimits:
+    """What a device gives to one block.
+
+    Attributes:
+        shared_bytes: Dynamic shared memory.
+        threads: Threads, a multiple of 32, at most `MOST_THREADS`.
+    """
+
+    shared_bytes: int
+    threads: int = MOST_THREADS
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One kernel over the batch; `level`, `warp` and `first` are arguments of the kernel."""
+
+    kernel: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int] = _TILE
+    shared_bytes: int = 0
+    level: int = 0
+    warp: int = 0
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """Everything a device needs besides the pixels.
+
+    Attributes:
+        frames: One record per frame, in the order of the input.
+        pairs: One record per pair, in the order of the output.
+        order: The solver's pairs, for each launch from its `first` on.
+        pixels: Samples of input: all frames one after another.
+        arena_floats: Working memory.
+        results: Samples of output: (2, H, W) for each pair, one after another.
+        launches: In this order.
+    """
+
+    frames: Records
+    pairs: Records
+    order: NDArray[np.int32]
+    pixels: int
+    arena_floats: int
+    results: int
+    launches: tuple[Launch, ...]
+
+    @property
+    def shared_bytes(self) -> int:
+        """Return the most dynamic shared memory that a launch asks for."""
+        return max(launch.shared_bytes for launch in self.launches)
+
+
+def macros() -> dict[str, str]:
+    """Return the definitions that the kernels are compiled with: numbers of the method, sizes."""
+    numbers = {
+        "FLAT": tvl1.FLT_EPSILON,
+        "LAMBDA_THETA": tvl1.LAMBDA * tvl1.THETA,
+        "TAU_OVER_THETA": tvl1.TAU / tvl1.THETA,
+        "THETA": tvl1.THETA,
+        "UPSCALE": 1.0 / tvl1.SCALE_STEP,
+    }
+    sizes = {
+        "LEVELS": tvl1.SCALES,
+        "WARPS": tvl1.WARPS,
+        "MAX_ITERATIONS": tvl1.MAX_ITERATIONS,
+        "FRAME_BYTES": FRAME.itemsize,
+        "PAIR_BYTES": PAIR.itemsize,
+        "CELL_FLOATS": CELL_FLOATS,
+        "MOST_THREADS": MOST_THREADS,
+    }
+    return {
+        **{name: f"{float(np.float32(number)).hex()}f" for name, number in numbers.items()},
+        **{name: str(size) for name, size in sizes.items()},
+    }
+
+
+def plan_batch(shapes: Sequence[ClipShape], limits: DeviceLimits, *, grey: bool) -> BatchPlan:
+    """Return how a device computes the flow of all pairs of `shapes`, as grey levels or floats.
+
+    Raises:
+        ValueError: a clip of fewer than two frames, too large frames, or too many.
+    """
+    frames, pairs, extent = lay_out(shapes)
+    levels = int(pairs["levels"].max())
+    shrinks = [
+        Launch("shrink_frames", _tiles(frames, level), level=level) for level in range(1, levels)
+    ]
+    order, solving = _plan_levels(frames, pairs, limits)
+    launches = (
+        Launch("read_frames", _tiles(frames, 0)),
+        *shrinks,
+        *solving,
+        Launch("write_grey" if grey else "write_field", _tiles(pairs, 0)),
+    )
+    return BatchPlan(
+        frames, pairs, order, extent.pixels, extent.arena_floats, extent.results, launches
+    )
+
+
+def sweep_depth(height_px: int, width_px: int, limits: DeviceLimits) -> int:
+    """Return how many iterations one sweep over the rows should run; 0 where no ring fits.
+
+    A deeper sweep touches device memory less often and leaves fewer threads idle, but its first
+    and last rows are waited for longer.
+    """
+    groups, columns = max(limits.threads // width_px, 1), -(-width_px // limits.threads)
+    room = limits.shared_bytes - _shared_bytes(width_px, rows=0)
+    deepest = (room // (FLOAT_BYTES * cell_pitch(width_px)) - 1) // 2
+
+    def cost(depth: int) -> float:
+        cells = -(-depth // groups) * columns
+        return (height_px + 2 * depth) * (cells + _STEP_COST) / depth
+
+    return min(range(1, min(deepest, _MOST_DEPTH) + 1), key=cost, default=0)
+
+
+def _plan_levels(
+    frames: Records, pairs: Records, limits: DeviceLimits
+) -> tuple[NDArray[np.int32], list[Launch]]:
+    """Return the solver's pairs and the launches, coarse to fine; fill in the depths of sweeps."""
+    order: list[int] = []
+    launches = []
+    for level in reversed(range(int(pairs["levels"].max()))):
+        tiles = _tiles(pairs, level)
+        solvers = _plan_solvers(pairs, level, limits, order)
+        launches.append(Launch("derive_frames", _tiles(frames, level), level=level))
+        launches.append(Launch("begin_level", tiles, level=level))
+        for warp in range(tvl1.WARPS):
+            launches.append(Launch("warp_pairs", tiles, level=level, warp=warp))
+            launches += [
+                Launch(kernel, (count, 1, 1), (threads, 1, 1), shared_bytes, level, warp, first)
+                for kernel, count, threads, shared_bytes, first in solvers
+            ]
+        if level > 0:
+            launches.append(Launch("end_level", tiles, level=level))
+    return np.array(order, np.int32), launches
+
+
+def _plan_solvers(
+    pairs: Records, level: int, limits: DeviceLimits, order: list[int]
+) -> list[tuple[str, int, int, int, int]]:
+    """Return kernel, blocks, threads, shared memory and first of each solver of a level.
+
+    Appends the pairs of each to `order`, largest first, since the last to start ends alone.
+    """
+    records = pairs["level"][:, level]
+    sizes = {(int(height), int(width)) for height, width in records[["height", "width"]]} - {(0, 0)}
+    in_ring = {size for size in sizes if sweep_depth(*size, limits) > 0}
+    solvers = []
+    for kernel, chosen in zip(SOLVERS, (in_ring, sizes - in_ring), strict=True):
+        if not chosen:
+            continue
+        threads = max(_threads(width, limits.threads) for _, width in chosen)
+        first, shared_bytes = len(order), 0
+        for height, width in sorted(chosen, key=lambda size: (-size[0] * size[1], size)):
+            depth = sweep_depth(height, width, DeviceLimits(limits.shared_bytes, threads))
+            rows = 2 * depth + 1 if depth else 0
+            shared_bytes = max(shared_bytes, _shared_bytes(width, rows=rows))
+            members = (records["height"] == height) & (records["width"] == width)
+            records["depth"][members] = max(depth, 1)
+            order += np.flatnonzero(members).tolist()
+        solvers.append((kernel, len(order) - first, threads, shared_bytes, first))
+    return solvers
+
+
+def _shared_bytes(width_px: int, *, rows: int) -> int:
+    """Return the dynamic shared memory of the solver: orders, a sum per column, rows of cells."""
+    columns = (width_px + 1) // 2 * 2
+    ring = rows * FLOAT_BYTES * cell_pitch(width_px)
+    return _ORDERS_BYTES + _DOUBLE_BYTES * columns + ring
+
+
+def _threads(width_px: int, most: int) -> int:
+    """Return how many threads deal best with rows of `width_px`: whole rows, or even parts."""
+    if width_px > most:
+        width_px = -(-width_px // -(-width_px // most))
+    threads = most // width_px * width_px
+    return -(-threads // _WARP_THREADS) * _WARP_THREADS
+
+
+def _tiles(records: Records, level: int) -> tuple[int, int, int]:
+    """Return the grid of tiles that covers the largest frame or pair of a level, for all."""
+    sizes = records["level"][:, level]
+    columns, rows, _ = _TILE
+    return (
+        -(-int(sizes["width"].max()) // columns),
+        -(-int(sizes["height"].max()) // rows),
+        len(records),
+    )

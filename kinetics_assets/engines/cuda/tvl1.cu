@@ -1,0 +1,470 @@
+// Dual TV-L1 optical flow, profile "opencv4-cuda", for a batch of frame pairs of any sizes.
+//
+// Compiled at run time by NVRTC for the device at hand, and by g++ through a small shim for tests.
+// Every sample is bit for bit that of engines/reference.py: the same float32 operations in the same
+// order, true divisions and roots, nothing contracted (-fmad=false) and sums over pixels in one
+// fixed order. Hence the flow of a pair depends neither on its batch nor on the device.
+//
+// Constants come from tvl1.py and the records' sizes from plan.py, as -D options: LEVELS, WARPS,
+// MAX_ITERATIONS, FLAT (the least squared gradient), LAMBDA_THETA, TAU_OVER_THETA, THETA, UPSCALE,
+// FRAME_BYTES, PAIR_BYTES, CELL_FLOATS, MOST_THREADS.
+//
+// Memory: one float array, the arena, holds all that is only on the device. Frames have a plane per
+// level and one texture, pairs one field of cells, all at offsets that plan.py lays out. Textures
+// and cells are those of the level that is being worked on.
+
+#ifndef DYNAMIC_SHARED  // the shim of the tests brings its own
+#define DYNAMIC_SHARED(name) extern __shared__ float4 name[]
+#endif
+
+struct FrameLevel {
+    int height, width;  // 0 where the frame has no such level
+    long long plane;    // gray values, height x width
+};
+
+struct Frame {
+    long long pixels;   // 8-bit input
+    long long texture;  // of the present level, float4 a pixel; -1 where no pair ends in this frame
+    FrameLevel level[LEVELS];
+};
+
+struct PairLevel {
+    int height, width;       // 0 where the pair has no such level
+    int pitch;               // floats from row to row of cells
+    int depth;               // iterations that one sweep over the rows may run
+    float ratio_y, ratio_x;  // size of the coarser level / size of this one
+    double threshold;        // summed squared update, in square pixels, at which a warp is done
+};
+
+struct Pair {
+    int first, second;  // frames
+    int levels;
+    int unused;
+    long long cells;   // field of the present level
+    long long coarse;  // flow of the coarser level, two planes
+    long long output;  // two planes of the result
+    PairLevel level[LEVELS];
+};
+
+struct Cell {
+    float u1, u2;    // flow in pixels: x, y
+    float p11, p12;  // dual field of u1
+    float p21, p22;  // dual field of u2
+    float ix, iy;    // warped gradient of the second frame
+    float rho;       // difference of the frames, linear in u, at u = 0
+};
+
+static_assert(sizeof(Frame) == FRAME_BYTES, "plan.py lays out frames in another way");
+static_assert(sizeof(Pair) == PAIR_BYTES, "plan.py lays out pairs in another way");
+static_assert(sizeof(Cell) == CELL_FLOATS * sizeof(float), "plan.py has cells of another size");
+
+// Every kernel has the same arguments, so that one call launches any of them.
+#define ARGUMENTS                                                                              \
+    const Frame *frames, const Pair *pairs, const int *order, const unsigned char *pixels,      \
+        float *arena, unsigned char *grey, float *field, int *counts, int level, int warp,      \
+        int first, double bound
+
+constexpr int PAIR_COUNTS = LEVELS * WARPS + 1;  // iterations of each warp, then: flow is not finite
+
+// ---------------------------------------------------------------- kernels over pixels
+// The grid is (columns, rows, items); what lies outside an item's own size has nothing to do.
+
+__device__ __forceinline__ bool pixel_of(int height, int width, int &y, int &x)
+{
+    y = blockIdx.y * blockDim.y + threadIdx.y;
+    x = blockIdx.x * blockDim.x + threadIdx.x;
+    return y < height && x < width;
+}
+
+// Bilinear without the half-pixel shift: pixel (y, x) reads at (y * ratio_y, x * ratio_x).
+__device__ __forceinline__ float resized(const float *source, int height, int width, int y, int x,
+                                         float ratio_y, float ratio_x)
+{
+    const float position_y = y * ratio_y, position_x = x * ratio_x;
+    const float floor_y = floorf(position_y), floor_x = floorf(position_x);
+    const float down = position_y - floor_y, right = position_x - floor_x;
+    const float up = (floor_y + 1.0f) - position_y, left = (floor_x + 1.0f) - position_x;
+    const float *row1 = source + min((int)floor_y, height - 1) * width;
+    const float *row2 = source + min((int)floor_y + 1, height - 1) * width;
+    const int x1 = min((int)floor_x, width - 1), x2 = min((int)floor_x + 1, width - 1);
+    float value = row1[x1] * (left * up);
+    value += row1[x2] * (right * up);
+    value += row2[x1] * (left * down);
+    value += row2[x2] * (right * down);
+    return value;
+}
+
+// 8-bit input -> gray values of level 0.
+extern "C" __global__ void read_frames(ARGUMENTS)
+{
+    const Frame &frame = frames[blockIdx.z];
+    const FrameLevel &size = frame.level[0];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    const int at = y * size.width + x;
+    arena[size.plane + at] = pixels[frame.pixels + at];
+}
+
+// Gray values of the level above -> those of `level`.
+extern "C" __global__ void shrink_frames(ARGUMENTS)
+{
+    const Frame &frame = frames[blockIdx.z];
+    const FrameLevel &size = frame.level[level], &above = frame.level[level - 1];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    arena[size.plane + y * size.width + x] =
+        resized(arena + above.plane, above.height, above.width, y, x, UPSCALE, UPSCALE);
+}
+
+// Gray values of `level` -> texture: x gradient, y gradient, value.
+extern "C" __global__ void derive_frames(ARGUMENTS)
+{
+    const Frame &frame = frames[blockIdx.z];
+    const FrameLevel &size = frame.level[level];
+    int y, x;
+    if (frame.texture < 0 || !pixel_of(size.height, size.width, y, x)) return;
+    const float *plane = arena + size.plane, *row = plane + y * size.width;
+    const float *above = plane + max(y - 1, 0) * size.width;
+    const float *below = plane + min(y + 1, size.height - 1) * size.width;
+    float4 texel;
+    texel.x = 0.5f * (row[min(x + 1, size.width - 1)] - row[max(x - 1, 0)]);
+    texel.y = 0.5f * (below[x] - above[x]);
+    texel.z = row[x];
+    texel.w = 0.0f;
+    reinterpret_cast<float4 *>(arena + frame.texture)[y * size.width + x] = texel;
+}
+
+__device__ __forceinline__ Cell *cells_of(float *arena, const Pair &pair, int level, int y)
+{
+    return reinterpret_cast<Cell *>(arena + pair.cells + y * pair.level[level].pitch);
+}
+
+// Start of `level`: flow from the coarser level, or none at the coarsest; no dual field.
+extern "C" __global__ void begin_level(ARGUMENTS)
+{
+    const Pair &pair = pairs[blockIdx.z];
+    const PairLevel &size = pair.level[level];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    Cell cell = {};
+    if (level + 1 < pair.levels) {
+        const PairLevel &from = pair.level[level + 1];
+        const float *u1 = arena + pair.coarse, *u2 = u1 + from.height * from.width;
+        const float ratio_y = size.ratio_y, ratio_x = size.ratio_x;
+        cell.u1 = resized(u1, from.height, from.width, y, x, ratio_y, ratio_x) * UPSCALE;
+        cell.u2 = resized(u2, from.height, from.width, y, x, ratio_y, ratio_x) * UPSCALE;
+    }
+    cells_of(arena, pair, level, y)[x] = cell;
+}
+
+// End of `level`: the flow is kept while the cells become those of the finer level.
+extern "C" __global__ void end_level(ARGUMENTS)
+{
+    const Pair &pair = pairs[blockIdx.z];
+    const PairLevel &size = pair.level[level];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    const Cell &cell = cells_of(arena, pair, level, y)[x];
+    float *u1 = arena + pair.coarse, *u2 = u1 + size.height * size.width;
+    u1[y * size.width + x] = cell.u1;
+    u2[y * size.width + x] = cell.u2;
+}
+
+// Catmull-Rom weights at distances `t` from 0 to 1, and from 1 to 2.
+__device__ __forceinline__ float near_weight(float t)
+{
+    return t * t * (1.5f * t - 2.5f) + 1.0f;
+}
+
+__device__ __forceinline__ float far_weight(float t)
+{
+    return t * (t * (-0.5f * t + 2.5f) - 4.0f) + 2.0f;
+}
+
+// Weights of the four taps around `position`; the cell of the first. Limited to where the border
+// is constant anyway; that of a NaN is the lowest, so that no flow whatever reads elsewhere.
+__device__ __forceinline__ int taps_around(float position, int count, float weights[4])
+{
+    const float cell = floorf(position);
+    weights[0] = far_weight(position - (cell - 1.0f));
+    weights[1] = near_weight(position - cell);
+    weights[2] = near_weight(cell + 1.0f - position);
+    weights[3] = far_weight(cell + 2.0f - position);
+    const float limited = cell > -2.0f ? cell : -2.0f;
+    return (int)(limited < count + 1.0f ? limited : count + 1.0f) - 1;
+}
+
+// The second frame and its gradient, read where the flow points: ix, iy and rho of each cell.
+extern "C" __global__ void warp_pairs(ARGUMENTS)
+{
+    const Pair &pair = pairs[blockIdx.z];
+    const PairLevel &size = pair.level[level];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    Cell &cell = cells_of(arena, pair, level, y)[x];
+    const float u1 = cell.u1, u2 = cell.u2;
+    float across[4], down[4];
+    const int left = taps_around(x + u1, size.width, across);
+    const int top = taps_around(y + u2, size.height, down);
+    const float4 *texture =
+        reinterpret_cast<const float4 *>(arena + frames[pair.second].texture);
+    float sum_x = 0.0f, sum_y = 0.0f, sum_value = 0.0f, total = 0.0f;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+        const float4 *row = texture + min(max(top + j, 0), size.height - 1) * size.width;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const float weight = across[i] * down[j];
+            const float4 texel = row[min(max(left + i, 0), size.width - 1)];
+            total += weight;
+            sum_x += weight * texel.x;
+            sum_y += weight * texel.y;
+            sum_value += weight * texel.z;
+        }
+    }
+    const float scale = 1.0f / total;
+    const float ix = sum_x * scale, iy = sum_y * scale, value = sum_value * scale;
+    const float *from = arena + frames[pair.first].level[level].plane;
+    cell.ix = ix;
+    cell.iy = iy;
+    cell.rho = value - ix * u1 - iy * u2 - from[y * size.width + x];
+}
+
+__device__ __forceinline__ unsigned char grey_level(float u, double bound)
+{
+    double value = u;
+    value = value < -bound ? -bound : value > bound ? bound : value;
+    return (unsigned char)rint((value + bound) * 255.0 / (2.0 * bound));
+}
+
+// The flow of level 0 as grey levels, each plane as large as the pair.
+extern "C" __global__ void write_grey(ARGUMENTS)
+{
+    const Pair &pair = pairs[blockIdx.z];
+    const PairLevel &size = pair.level[0];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    const Cell &cell = cells_of(arena, pair, 0, y)[x];
+    unsigned char *to = grey + pair.output + y * size.width + x;
+    if (isnan(cell.u1) || isnan(cell.u2)) {
+        counts[blockIdx.z * PAIR_COUNTS + LEVELS * WARPS] = 1;  // all who write write the same
+        return;
+    }
+    to[0] = grey_level(cell.u1, bound);
+    to[size.height * size.width] = grey_level(cell.u2, bound);
+}
+
+// The flow of level 0 as it is.
+extern "C" __global__ void write_field(ARGUMENTS)
+{
+    const Pair &pair = pairs[blockIdx.z];
+    const PairLevel &size = pair.level[0];
+    int y, x;
+    if (!pixel_of(size.height, size.width, y, x)) return;
+    const Cell &cell = cells_of(arena, pair, 0, y)[x];
+    float *to = field + pair.output + y * size.width + x;
+    to[0] = cell.u1;
+    to[size.height * size.width] = cell.u2;
+}
+
+// ---------------------------------------------------------------- the inner solver
+// One block runs all iterations of one warp of one pair. A sweep marches down the rows and runs up
+// to `depth` iterations: at step t, iteration j updates u of row t - 2j and then p of the row
+// before it, which is where its neighbours' values are those that the method asks for. Rows enter
+// a ring in shared memory at the front and leave it when the last iteration is done with them, so
+// that device memory is read and written once per sweep. Where the ring does not fit, the same
+// sweep works on device memory itself.
+
+struct Work {
+    float *cells;     // all rows, in device memory
+    float *ring;      // 2 * depth + 1 rows
+    double *columns;  // squared update of the measured iteration, per column
+    int height, width, pitch;
+    int group, groups;  // threads are dealt out as `groups` rows of `width`; this one's
+    int column;         // this thread's first, `width` for those that are left over
+};
+
+// One primal step of a cell: bounded data step, then theta times the divergence of the dual field.
+// Returns the squared update.
+__device__ __forceinline__ float primal_step(Cell *cell, const Cell *above, bool has_left,
+                                             bool has_above)
+{
+    const float u1 = cell->u1, u2 = cell->u2, ix = cell->ix, iy = cell->iy;
+    const float squared = ix * ix + iy * iy, bound = LAMBDA_THETA * squared;
+    const float rho = cell->rho + (ix * u1 + iy * u2);
+    float step = squared > FLAT ? -rho / squared : -rho * 0.0f;
+    step = rho > bound ? -LAMBDA_THETA : step;
+    step = rho < -bound ? LAMBDA_THETA : step;
+    const float left1 = has_left ? cell[-1].p11 : 0.0f, left2 = has_left ? cell[-1].p21 : 0.0f;
+    const float above1 = has_above ? above->p12 : 0.0f, above2 = has_above ? above->p22 : 0.0f;
+    const float divergence1 = (cell->p11 - left1) + (cell->p12 - above1);
+    const float divergence2 = (cell->p21 - left2) + (cell->p22 - above2);
+    const float new1 = (u1 + step * ix) + THETA * divergence1;
+    const float new2 = (u2 + step * iy) + THETA * divergence2;
+    cell->u1 = new1;
+    cell->u2 = new2;
+    return (u1 - new1) * (u1 - new1) + (u2 - new2) * (u2 - new2);
+}
+
+// One dual step of a cell, by forward differences of u, zero at the last column and row.
+__device__ __forceinline__ void dual_step(Cell *cell, const Cell *below, bool has_right,
+                                          bool has_below)
+{
+    const float u1 = cell->u1, u2 = cell->u2;
+    const float dx1 = has_right ? cell[1].u1 - u1 : 0.0f, dx2 = has_right ? cell[1].u2 - u2 : 0.0f;
+    const float dy1 = has_below ? below->u1 - u1 : 0.0f, dy2 = has_below ? below->u2 - u2 : 0.0f;
+    const float norm1 = 1.0f + TAU_OVER_THETA * sqrtf(dx1 * dx1 + dy1 * dy1);
+    const float norm2 = 1.0f + TAU_OVER_THETA * sqrtf(dx2 * dx2 + dy2 * dy2);
+    cell->p11 = (cell->p11 + TAU_OVER_THETA * dx1) / norm1;
+    cell->p12 = (cell->p12 + TAU_OVER_THETA * dy1) / norm1;
+    cell->p21 = (cell->p21 + TAU_OVER_THETA * dx2) / norm2;
+    cell->p22 = (cell->p22 + TAU_OVER_THETA * dy2) / norm2;
+}
+
+// Run `depth` iterations; MEASURED: with the squared update of the last one in `columns`.
+template <bool RING, bool MEASURED>
+__device__ __forceinline__ void sweep(const Work &work, int depth)
+{
+    const int height = work.height, width = work.width, pitch = work.pitch;
+    const int ring_end = (2 * depth + 1) * pitch;  // floats
+    const int lag = 2 * work.group * pitch, lag_on = 2 * work.groups * pitch;
+    const int thread = threadIdx.x, threads = blockDim.x, quads = pitch / 4;
+    float *const rows = RING ? work.ring : work.cells;
+    float4 *const outside = reinterpret_cast<float4 *>(work.cells);
+
+    if (RING) {
+        for (int i = thread; i < quads; i += threads)
+            reinterpret_cast<float4 *>(rows)[i] = outside[i];
+        __syncthreads();
+    }
+    int front = 0;  // where row t lies, in floats
+    for (int t = 0; t < height + 2 * depth; ++t) {
+        int next = front + pitch;
+        if (RING && next == ring_end) next = 0;
+
+        // Row t + 1 comes into the place of row t - 2 * depth, which is done. It is asked for
+        // before the work of this step and put down after it: that hides the way from memory.
+        const bool enters = RING && t + 1 < height, leaves = RING && t >= 2 * depth;
+        float4 quad;
+        if (enters && thread < quads) quad = outside[(t + 1) * quads + thread];
+
+        for (int x = work.column; x < width; x += threads) {
+            int here = front - lag;
+            if (RING && here < 0) here += ring_end;
+            for (int j = work.group, y = t - 2 * j; j < depth && y >= 0;
+                 j += work.groups, y -= 2 * work.groups) {
+                if (y < height) {
+                    int above = here - pitch;
+                    if (RING && above < 0) above += ring_end;
+                    Cell *const cell = reinterpret_cast<Cell *>(rows + here) + x;
+                    const Cell *const over = reinterpret_cast<Cell *>(rows + above) + x;
+                    const float moved = primal_step(cell, over, x > 0, y > 0);
+                    if (MEASURED && j == depth - 1)
+                        work.columns[x] = y > 0 ? work.columns[x] + moved : moved;
+                }
+                here -= lag_on;
+                if (RING && here < 0) here += ring_end;
+            }
+        }
+        for (int i = thread; RING && i < quads; i += threads) {
+            float4 &place = reinterpret_cast<float4 *>(rows + next)[i];
+            if (leaves) outside[(t - 2 * depth) * quads + i] = place;
+            if (enters) place = i == thread ? quad : outside[(t + 1) * quads + i];
+        }
+        __syncthreads();
+
+        for (int x = work.column; x < width; x += threads) {
+            int below = front - lag;
+            if (RING && below < 0) below += ring_end;
+            for (int j = work.group, y = t - 2 * j - 1; j < depth && y >= 0;
+                 j += work.groups, y -= 2 * work.groups) {
+                if (y < height) {
+                    int here = below - pitch;
+                    if (RING && here < 0) here += ring_end;
+                    Cell *const cell = reinterpret_cast<Cell *>(rows + here) + x;
+                    const Cell *const under = reinterpret_cast<Cell *>(rows + below) + x;
+                    dual_step(cell, under, x + 1 < width, y + 1 < height);
+                }
+                below -= lag_on;
+                if (RING && below < 0) below += ring_end;
+            }
+        }
+        __syncthreads();
+        front = next;
+    }
+}
+
+// What thread 0 tells the block: iterations until the next test, and whether there is one.
+struct Orders {
+    int iterations;
+    int measured;
+    int unused[2];
+};
+
+template <bool RING>
+__device__ __forceinline__ void solve(ARGUMENTS)
+{
+    const int pair_index = order[first + blockIdx.x];
+    const Pair &pair = pairs[pair_index];
+    const PairLevel &size = pair.level[level];
+    if (size.height == 0) return;
+    DYNAMIC_SHARED(shared);
+    Orders *const orders = reinterpret_cast<Orders *>(shared);
+    Work work;
+    work.height = size.height;
+    work.width = size.width;
+    work.pitch = size.pitch;
+    work.cells = arena + pair.cells;
+    work.columns = reinterpret_cast<double *>(orders + 1);
+    work.ring = reinterpret_cast<float *>(work.columns + (size.width + 1) / 2 * 2);
+    work.groups = max((int)blockDim.x / work.width, 1);
+    work.group = min((int)threadIdx.x / work.width, work.groups - 1);
+    work.column = threadIdx.x - work.group * work.width;
+    const int most = size.depth;
+
+    int done = 0;
+    bool still = false;     // thread 0's: the last test found that nothing moves any more
+    double expected = 0.0;  // thread 0's: the error that the next iteration is guessed to have
+    for (;;) {
+        if (threadIdx.x == 0) {
+            bool measured = false;
+            int upcoming = 0;
+            while (!still && !measured && done + upcoming < MAX_ITERATIONS) {
+                measured = (done + upcoming) % 2 == 1 && expected < size.threshold;
+                if (!measured) expected -= size.threshold;
+                ++upcoming;
+            }
+            orders->iterations = upcoming;
+            orders->measured = measured;
+        }
+        __syncthreads();
+        int upcoming = orders->iterations;
+        const bool measured = orders->measured;
+        if (upcoming == 0) break;
+        done += upcoming;
+        for (; upcoming > most; upcoming -= most) sweep<RING, false>(work, most);
+        if (measured) {
+            sweep<RING, true>(work, upcoming);
+        } else {
+            sweep<RING, false>(work, upcoming);
+        }
+        if (measured && threadIdx.x == 0) {
+            double error = 0.0;
+            for (int x = 0; x < work.width; ++x) error += work.columns[x];
+            expected = error;
+            still = !(error > size.threshold);
+        }
+    }
+    if (threadIdx.x == 0) counts[pair_index * PAIR_COUNTS + level * WARPS + warp] = done;
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) solve_in_ring(ARGUMENTS)
+{
+    solve<true>(frames, pairs, order, pixels, arena, grey, field, counts, level, warp, first, bound);
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) solve_in_place(ARGUMENTS)
+{
+    solve<false>(frames, pairs, order, pixels, arena, grey, field, counts, level, warp, first,
+                 bound);
+}

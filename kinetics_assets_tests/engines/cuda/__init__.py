@@ -1,0 +1,1 @@
+"""Tests of the CUDA engine, most of them on a device made of g++."""

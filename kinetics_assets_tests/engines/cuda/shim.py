@@ -1,0 +1,121 @@
+"""A device without a GPU: the package's kernels, compiled by g++ through `cushim.h`."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kinetics_assets.engines.cuda.batches import Sample
+from kinetics_assets.engines.cuda.memory import COUNTS
+from kinetics_assets.engines.cuda.plan import SOURCE, BatchPlan, DeviceLimits, macros
+
+HERE: Final = Path(__file__).parent
+EXACT: Final = ("-O2", "-ffp-contract=off")
+ROUNDS: Final = {"forward": 0, "backward": 1, "shuffled": 2}
+
+TurnOrder = Literal["forward", "backward", "shuffled"]
+
+
+@cache
+def compiled(*options: str) -> Path:
+    """Return the library of the kernels, made with g++ and `options`; skip the test without g++."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ to compile the kernels with")
+    argv = [
+        compiler,
+        "-std=c++17",
+        "-shared",
+        "-fPIC",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Wno-unused-variable",
+        "-Wno-unknown-pragmas",
+    ]
+    argv += ["-Werror", *options, f'-DSOURCE="{SOURCE}"']
+    argv += [f"-D{name}={value}" for name, value in macros().items()]
+    digest = hashlib.sha256(repr(argv).encode())
+    for path in (SOURCE, HERE / "cushim.h", HERE / "shim_host.cpp"):
+        digest.update(path.read_bytes())
+    folder = Path(tempfile.gettempdir()) / f"kinetics-assets-shim-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    library = folder / f"{digest.hexdigest()[:16]}.so"
+    if not library.exists():
+        partial = library.with_suffix(f".{os.getpid()}")
+        argv += [str(HERE / "shim_host.cpp"), "-o", str(partial)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        partial.rename(library)
+    return library
+
+
+class ShimDevice:
+    """Runs batches on the CPU, with as little shared memory and as many threads as asked for.
+
+    Attributes:
+        batches: Pairs of each batch that ran.
+    """
+
+    def __init__(
+        self,
+        *,
+        shared_bytes: int = 64 * 1024,
+        threads: int = 96,
+        turns: TurnOrder = "forward",
+        memory_bytes: int = 1 << 32,
+        library: Path | None = None,
+    ) -> None:
+        """Be a device of that size, whose threads take turns in that order."""
+        self.limits = DeviceLimits(shared_bytes, threads)
+        self.batches: list[int] = []
+        self._turns = ROUNDS[turns]
+        self._memory_bytes = memory_bytes
+        self._launch = ctypes.CDLL(str(library or compiled(*EXACT))).launch
+        place, number = ctypes.c_void_p, ctypes.c_int
+        self._launch.argtypes = [ctypes.c_char_p, place, place, ctypes.c_size_t, number]
+        self._launch.argtypes += [*[place] * 8, *[number] * 3, ctypes.c_double]
+
+    def free_bytes(self) -> int:
+        """Return more than there is, so that the memory error of a batch is met."""
+        return 1 << 40
+
+    def run(
+        self,
+        plan: BatchPlan,
+        pixels: NDArray[np.uint8],
+        results: NDArray[Sample],
+        *,
+        bound_px: float,
+    ) -> NDArray[np.int32]:
+        """Run a batch as `Device.run` says, with the working memory poisoned."""
+        if 4 * plan.arena_floats > self._memory_bytes:
+            raise MemoryError
+        assert plan.shared_bytes <= self.limits.shared_bytes
+        self.batches.append(len(plan.pairs))
+        arena = np.full(plan.arena_floats + 16, np.nan, np.float32)
+        arena = arena[-arena.ctypes.data % 64 // 4 :][: plan.arena_floats]
+        counts = np.zeros((len(plan.pairs), COUNTS), np.int32)
+        output = results.ctypes.data
+        outputs = (output, None) if results.dtype == np.uint8 else (None, output)
+        inputs = [part.ctypes.data for part in (plan.frames, plan.pairs, plan.order, pixels, arena)]
+        pointers = [*inputs, *outputs, counts.ctypes.data]
+        for launch in plan.launches:
+            grid, block = ((ctypes.c_int * 3)(*size) for size in (launch.grid, launch.block))
+            refused = self._launch(
+                launch.kernel.encode(), grid, block, launch.shared_bytes, self._turns,
+                *pointers, launch.level, launch.warp, launch.first, bound_px,
+            )  # fmt: skip
+            assert not refused, launch.kernel
+        return counts
