@@ -21,7 +21,7 @@ from kinetics_assets.core.errors import NetworkDown, NetworkFailure, NetworkMisc
 _MAX_ANSWER_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 16
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
-_UNREACHABLE = range(500, 600)
+_UNREACHABLE = frozenset({502, 503, 504})
 _REMEDY = "Check sources.youtube_proxy."
 
 

@@ -85,16 +85,16 @@ A_SENTENCE_EACH: list[tuple[str, type[ClipError | EnvironmentFault], Kind]] = [
     ("This video does not exist.", VideoRemoved, P),
     (
         (
-            "This video is no longer available because the YouTube account associated with this video"
-            " has been terminated."
+            "This video is no longer available because the YouTube account associated with this"
+            " video has been terminated."
         ),
         AccountTerminated,
         P,
     ),
     (
         (
-            "Video unavailable. This video is no longer available because the uploader has closed their"
-            " YouTube account."
+            "Video unavailable. This video is no longer available because the uploader has closed"
+            " their YouTube account."
         ),
         AccountTerminated,
         P,
