@@ -133,8 +133,10 @@ class SiblingSource:
         for dataset, other in labels:
             layout = Layout(self.layout.root, dataset, "")
             for split in Split:
+                if (dataset, split, other) == own:
+                    continue
                 row = self._known(layout, split, other).get(clip)
-                if row is not None and row.path and (dataset, split, other) != own:
+                if row is not None and row.path:
                     yield layout.base / row.path, row
         for dataset, other in labels:
             layout = Layout(self.layout.root, dataset, "")

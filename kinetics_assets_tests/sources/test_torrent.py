@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import signal
@@ -15,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import libtorrent
 import pytest
 
 from kinetics_assets.core.clips import ClipId, Split
@@ -47,7 +47,7 @@ from kinetics_assets.verify.tree import tree_digest
 from kinetics_assets_tests.handmade import build
 from kinetics_assets_tests.processes import until
 from kinetics_assets_tests.resources import media
-from kinetics_assets_tests.swarms import PIECE_BYTES, Seeder, bytes_on_disk, noise, put_files
+from kinetics_assets_tests.swarms import PIECE_BYTES, Seeder, bytes_on_disk, lt, noise, put_files
 
 LABEL = "massaging person's head"
 FOLDER = "massaging_person's_head"
@@ -439,16 +439,16 @@ def test_a_damaged_list_of_files_is_asked_for_again(tmp_path: Path, seeder: Seed
 def test_public_peers_only_and_no_open_doors() -> None:
     """A real torrent talks to no private address, and opens nothing in a router."""
     options = TorrentOptions("magnet:")
-    refused = torrent_session._ip_filter(options, libtorrent)
+    refused = torrent_session._ip_filter(options, lt)
     for address in ("127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254", "::1", "fd00::1"):
         assert refused.access(address) == 1
     for address in ("8.8.8.8", "130.1.2.3", "2600::1"):
         assert refused.access(address) == 0
-    here = torrent_session._ip_filter(replace(options, only_loopback=True), libtorrent)
+    here = torrent_session._ip_filter(replace(options, only_loopback=True), lt)
     assert (here.access("127.0.0.1"), here.access("8.8.8.8"), here.access("2600::1")) == (0, 1, 1)
-    chosen = torrent_session._settings(options, libtorrent)
+    chosen = torrent_session._settings(options, lt)
     assert not any(chosen[f"enable_{name}"] for name in ("lsd", "upnp", "natpmp"))
-    known = libtorrent.default_settings()
+    known = lt.default_settings()
     assert chosen.keys() - {"alert_mask"} <= known.keys()
 
 
@@ -461,3 +461,23 @@ def test_what_is_being_fetched_is_no_part_of_the_dataset(tmp_path: Path) -> None
     report = verify_dataset(replace(_settings(tmp_path), dataset="demo"))
     assert not report.findings
     assert not [note for note in report.notes if layout.torrents.name in note]
+
+
+def test_hostile_names_stay_inside(tmp_path: Path) -> None:
+    """Names that climb, begin at the root or are links are made harmless or left out."""
+    name = f"{CLIPS[0].name}.mp4".encode()
+    files = [
+        {b"length": 10, b"path": [b"..", b"..", name]},
+        {b"length": 10, b"path": [b"/etc", b"a/b", name]},
+        {b"length": 0, b"path": [b"l", name], b"attr": b"l", b"symlink path": [b"..", b"etc"]},
+    ]
+    pieces = hashlib.sha1(bytes(20)).digest()
+    info = {b"name": b"../up", b"piece length": PIECE_BYTES, b"pieces": pieces, b"files": files}
+    path = tmp_path / "hostile.torrent"
+    path.write_bytes(lt.bencode({b"info": info}))
+    listed = torrent_session.files_of(torrent_session.load(str(path)).ti)
+    assert len(listed) == 2
+    base = tmp_path / "content"
+    for file in listed:
+        assert Path(os.path.normpath(base / file.path)).is_relative_to(base)
+        assert ".." not in Path(file.path).parts
