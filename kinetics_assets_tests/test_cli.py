@@ -70,7 +70,7 @@ def test_help_is_one_screen(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
-    for verb in ("demo", "up", "prepare", "status", "verify"):
+    for verb in ("demo", "up", "prepare", "status", "backfill", "verify"):
         assert re.search(rf"^  {verb} ", done.stdout, re.MULTILINE)
         assert _run(verb, "--help", cwd=tmp_path).returncode == 0
 
@@ -84,14 +84,14 @@ def test_help_does_not_import_dagster(tmp_path: Path) -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "prepare"])
+@pytest.mark.parametrize("verb", ["status", "verify", "prepare", "backfill"])
 def test_an_unknown_dataset_is_named_with_the_nearest_one(verb: str, tmp_path: Path) -> None:
     """Exit code 2, and the name that was probably meant."""
     text = _refused(_run(verb, "kinetic400", cwd=tmp_path), 2)
     assert "Did you mean 'kinetics400'?" in text
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "prepare"])
+@pytest.mark.parametrize("verb", ["status", "verify", "prepare", "backfill"])
 def test_an_unknown_class_is_named_with_the_nearest_one(verb: str, tmp_path: Path) -> None:
     """Exit code 2, before anything is made on the disk."""
     text = _refused(_run(verb, "demo", "--class", "zumbaa", cwd=tmp_path), 2)
