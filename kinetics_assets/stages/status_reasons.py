@@ -88,7 +88,8 @@ def by_source(rows: Sequence[ManifestRow]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         if row.status is Status.OK:
-            counts = found.setdefault(row.source or "unknown", {"clips": 0, "bytes": 0})
+            name = str(row.source) or "unknown"  # a fresh row may have the stage itself
+            counts = found.setdefault(name, {"clips": 0, "bytes": 0})
             counts["clips"] += 1
             counts["bytes"] += row.size_bytes or 0
     return dict(sorted(found.items(), key=lambda item: -item[1]["bytes"]))

@@ -55,8 +55,11 @@ def test_all_of_it_is_json(settings: Settings) -> None:
     assert videos["next_due"] == (NOW + timedelta(hours=2)).isoformat()
     assert found["unknown_texts"][0]["text"] == "local: download_failed in words"
     assert found["pace"][0] == {
-        "split": "train", "stage": "videos",
-        "clips_last_hour": 20, "untried": 0, "hours_left": 0.0,
+        "split": "train",
+        "stage": "videos",
+        "clips_last_hour": 20,
+        "untried": 0,
+        "hours_left": 0.0,
     }
     assert found["sources"][0]["sources"]["local"]["clips"] == 19
     assert (found["paused_sources"], found["sources_problem"]) == ([], "")
@@ -114,11 +117,13 @@ def test_no_pace_gives_no_forecast(settings: Settings) -> None:
 
 
 def test_bytes_and_clips_are_added_up_by_source(settings: Settings) -> None:
-    """Each source has what it gave; failed rows give nothing."""
+    """Each source has what it gave; failed rows give nothing. Names are plain text for Dagster."""
     rows = read_manifest(Layout.of(settings), TRAIN, VIDEOS, A)
     rows[0] = replace(rows[0], source="mirror", size_bytes=1000)
     rows[1] = replace(rows[1], status=Status.PENDING)
+    rows.append(replace(rows[2], source=VIDEOS, size_bytes=1))
     found = by_source(rows)
-    assert list(found) == ["mirror", "local"]
+    assert list(found) == ["mirror", "local", "videos"]
+    assert {type(name) for name in found} == {str}
     assert found["mirror"] == {"clips": 1, "bytes": 1000}
     assert found["local"]["clips"] == 2
