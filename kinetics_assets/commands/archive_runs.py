@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kinetics_assets.assets.partitions import ARCHIVES
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.settings import Settings, SourceSettings
 from kinetics_assets.sources.mirror_archives import has_parts, is_mirrored, known_parts
 from kinetics_assets.stages.archives import files_without_row, parts_due, refused_parts
 
@@ -20,6 +20,9 @@ def archive_requests(
 ) -> list[RunRequest]:
     """Return a run for each archive of mixed classes that is due; one for all of a test split.
 
+    Where folders of the user come before the mirror, nothing is due for clips that were not looked
+    for in them yet.
+
     Args:
         settings: Of the dataset; without the mirror in its order nothing is due.
         splits: For which clips are wanted.
@@ -30,11 +33,13 @@ def archive_requests(
     if "mirror" not in settings.sources.order:
         return []
     requests = []
+    tried_only = _folders_come_first(settings.sources)
     for split in splits:
         if not has_parts(settings.dataset, split):
             continue
         refused = refused_parts(settings, split) if with_refused else {}
-        parts = dict.fromkeys([*parts_due(settings, split), *refused])
+        due = parts_due(settings, split, tried_only=tried_only)
+        parts = dict.fromkeys([*due, *refused])
         target = ((split, ARCHIVES),)
         if known_parts(settings.dataset, split):
             requests += [RunRequest(settings.dataset, None, target, part=part) for part in parts]
@@ -76,3 +81,9 @@ def strangers_text(settings: Settings) -> str:
         f"{count} files of the mirror have no annotation row; they are kept in mirror/files"
         f" ({shown}{more})."
     )
+
+
+def _folders_come_first(sources: SourceSettings) -> bool:
+    """Return whether folders of the user may make the mirror's archives needless."""
+    before = sources.order[: sources.order.index("mirror")]
+    return "local" in before and bool(sources.local_folders or sources.adopt_folders)

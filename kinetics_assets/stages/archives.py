@@ -88,15 +88,20 @@ def run_archives(
     return tuple(_run(settings, archive, annotated, again=again) for archive in archives)
 
 
-def parts_due(settings: Settings, split: Split) -> tuple[str, ...]:
+def parts_due(settings: Settings, split: Split, *, tried_only: bool = False) -> tuple[str, ...]:
     """Return the parts of a split that were never got, or have lost a file that is wanted.
 
     No part is due when all clips of the split are here already. A part that was refused is not:
     it is tried again when it is asked for by name. Before the mirror's list of a test split was
     read its only part is `UNLISTED`.
+
+    Args:
+        settings: Of the dataset.
+        split: Which split.
+        tried_only: A clip is wanted only after the sources were asked for it in vain.
     """
     layout = Layout.of(settings)
-    wanted = _wanted_names(layout, split)
+    wanted = _wanted_names(layout, split, tried_only=tried_only)
     if not wanted:
         return ()
     return tuple(
@@ -178,14 +183,16 @@ def _annotated_names(layout: Layout) -> set[str]:
     }
 
 
-def _wanted_names(layout: Layout, split: Split) -> set[str]:
+def _wanted_names(layout: Layout, split: Split, *, tried_only: bool) -> set[str]:
     """Return the names of a split's clips that are neither there nor ruled out by the user."""
     wanted: set[str] = set()
     for label in annotated_labels(layout, split) if split in splits_present(layout) else ():
         rows = read_known(layout, split, Stage.VIDEOS, label)
         settled = {row.clip for row in rows if row.status in {Status.OK, Status.SKIPPED}}
-        clips = load_class_rows(layout, split, label).clips
-        wanted.update(clip.id.name for clip in clips if clip.id not in settled)
+        clips = {clip.id for clip in load_class_rows(layout, split, label).clips}
+        if tried_only:
+            clips &= {row.clip for row in rows}
+        wanted.update(clip.name for clip in clips - settled)
     return wanted
 
 

@@ -106,8 +106,10 @@ def test_kinetics_400_comes_by_parts(server: RangeServer, tmp_path: Path) -> Non
     made = mirrors.replica(server, tmp_path, "kinetics400", ROWS)
     settings, order = made.settings, ClassOrder(made.settings, TRAIN, PLAIN)
     assert len(parts_due(settings, TRAIN)) == 243
+    assert parts_due(settings, TRAIN, tried_only=True) == ()
     assert {row.reason for row in _videos(made, PLAIN)} == {Reason.NOT_AT_SOURCE}
     assert not needs_work(Stage.VIDEOS, order, now=now_utc())
+    assert len(parts_due(settings, TRAIN, tried_only=True)) == 243
 
     broken = {f"{clip(1).name}.mp4": b"moov atom not found", f"{clip(2).name}.mp4": b""}
     made.put("400/train/part_0.tar.gz", mirrors.tar(broken))
