@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def archive_requests(
-    settings: Settings, splits: Sequence[Split], *, with_refused: bool
+    settings: Settings, splits: Sequence[Split], *, with_refused: bool, at_once: bool = False
 ) -> list[RunRequest]:
     """Return a run for each archive of mixed classes that is due; one for all of a test split.
 
@@ -27,13 +27,14 @@ def archive_requests(
         settings: Of the dataset; without the mirror in its order nothing is due.
         splits: For which clips are wanted.
         with_refused: Also for archives that were refused before.
+        at_once: Do not wait for the user's folders.
     """
     from kinetics_assets.runs import RunRequest
 
     if "mirror" not in settings.sources.order:
         return []
     requests = []
-    tried_only = _folders_come_first(settings.sources)
+    tried_only = not at_once and _folders_come_first(settings.sources)
     for split in splits:
         if not has_parts(settings.dataset, split):
             continue

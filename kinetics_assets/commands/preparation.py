@@ -184,7 +184,10 @@ class _Session:
         if not (self._wanted.labels is None if wants is None else wants):
             return
         requests = archive_requests(
-            self._settings, self._wanted.splits, with_refused=self._wanted.retry_now
+            self._settings,
+            self._wanted.splits,
+            with_refused=self._wanted.retry_now,
+            at_once=bool(wants),
         )
         if requests:
             self._console.print(
