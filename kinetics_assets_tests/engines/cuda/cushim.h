@@ -39,40 +39,72 @@ enum Order { forward, backward, shuffled };
 static float4 *shared_memory;
 static constexpr size_t stack_bytes = 64 * 1024;
 
-struct Fiber {
-    ucontext_t start;
-    std::unique_ptr<char[]> stack{new char[stack_bytes]};
-    void *place[5];
-    dim3_ id;
-    bool begun, done;
+#ifdef __x86_64__
+// Put the present stack away and go on with another one; some fifty times as fast as swapcontext.
+extern "C" void shim_change_stack(void **away, void *other);
+asm(R"(
+.local shim_change_stack
+.type shim_change_stack, @function
+shim_change_stack:
+    endbr64
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+)");
+
+struct Context {
+    void *top;
+    void start(char *stack, void (*function)())
+    {
+        void **place = reinterpret_cast<void **>(stack + stack_bytes) - 2;
+        *place = reinterpret_cast<void *>(function);  // where the first change returns to
+        top = place - 6;                              // six registers of no meaning
+    }
+    void change_to(Context &other) { shim_change_stack(&top, other.top); }
+};
+#else
+struct Context {
+    ucontext_t all;
+    void start(char *stack, void (*function)())
+    {
+        getcontext(&all);
+        all.uc_stack.ss_sp = stack;
+        all.uc_stack.ss_size = stack_bytes;
+        all.uc_link = nullptr;
+        makecontext(&all, function, 0);
+    }
+    void change_to(Context &other) { swapcontext(&all, &other.all); }
+};
+#endif
+
+struct alignas(16) Stack {
+    char bytes[stack_bytes];
 };
 
-static ucontext_t main_start;
-static void *main_place[5];
+struct Fiber {
+    Context context;
+    std::unique_ptr<Stack> stack{new Stack};
+    dim3_ id;
+    bool done;
+};
+
+static Context scheduler;
 static Fiber *running;
 static const std::function<void()> *body;
 
-#ifdef SHIM_SWAPCONTEXT  // slower, and known to the sanitizers
-static void leave() { swapcontext(&running->start, &main_start); }
-static void enter(Fiber &fiber)
-{
-    running = &fiber;
-    swapcontext(&main_start, &fiber.start);
-}
-#else
-__attribute__((noinline)) static void leave()
-{
-    if (__builtin_setjmp(running->place) == 0) __builtin_longjmp(main_place, 1);
-}
-__attribute__((noinline)) static void enter(Fiber &fiber)
-{
-    running = &fiber;
-    if (__builtin_setjmp(main_place) != 0) return;
-    if (fiber.begun) __builtin_longjmp(fiber.place, 1);
-    fiber.begun = true;
-    setcontext(&fiber.start);
-}
-#endif
+static void leave() { running->context.change_to(scheduler); }
 
 static void run_body()
 {
@@ -81,22 +113,15 @@ static void run_body()
     for (;;) leave();
 }
 
-static void prepare(Fiber &fiber)
-{
-    fiber.begun = fiber.done = false;
-    getcontext(&fiber.start);
-    fiber.start.uc_stack.ss_sp = fiber.stack.get();
-    fiber.start.uc_stack.ss_size = stack_bytes;
-    fiber.start.uc_link = nullptr;
-    makecontext(&fiber.start, run_body, 0);
-}
-
 static void run_block(std::vector<Fiber> &fibers, Order order, uint32_t &seed)
 {
     const size_t count = fibers.size();
     std::vector<size_t> turns(count);
     for (size_t i = 0; i < count; ++i) turns[i] = order == backward ? count - 1 - i : i;
-    for (Fiber &fiber : fibers) prepare(fiber);
+    for (Fiber &fiber : fibers) {
+        fiber.done = false;
+        fiber.context.start(fiber.stack->bytes, run_body);
+    }
     for (;;) {
         for (size_t i = count; order == shuffled && i > 1; --i) {
             seed = seed * 1664525u + 1013904223u;
@@ -104,8 +129,9 @@ static void run_block(std::vector<Fiber> &fibers, Order order, uint32_t &seed)
         }
         size_t done = 0;
         for (size_t turn : turns) {
-            threadIdx = fibers[turn].id;
-            enter(fibers[turn]);
+            running = &fibers[turn];
+            threadIdx = running->id;
+            scheduler.change_to(running->context);
             done += fibers[turn].done;
         }
         if (done == count) return;

@@ -52,8 +52,9 @@ def test_is_the_oracle_at_every_size(width: int, height: int) -> None:
     """Iterations, flow and grey levels are the oracle's, bit for bit."""
     pair = moving_texture(1.4, 0.7, width_px=width, height_px=height)
     oracle = reference.solve_pair(*pair)
-    _assert_is(_solved(ShimDevice(), pair), oracle)
-    grey = solve_clips(ShimDevice(), [pair], np.uint8, bound_px=1.5)[0]
+    device = ShimDevice(threads=32 if width < 100 else 160)
+    _assert_is(_solved(device, pair), oracle)
+    grey = solve_clips(device, [pair], np.uint8, bound_px=1.5)[0]
     assert np.array_equal(grey.flow[0], quantise(oracle.flow, bound_px=1.5))
     assert grey.iterations[0].tolist() == oracle.iterations.tolist()
 
@@ -104,7 +105,7 @@ def test_works_where_no_ring_fits(width: int, height: int) -> None:
 
 def test_frames_4096_wide_work() -> None:
     """With the shared memory of the largest devices too, such rows are solved in place."""
-    pair = moving_texture(1.3, 0.2, width_px=4096, height_px=17)
+    pair = moving_texture(0.3, 0.2, width_px=4096, height_px=17)
     device = ShimDevice(shared_bytes=232_448, threads=1024)
     plan = plan_batch([ClipShape(2, 17, 4096)], device.limits, grey=False)
     assert "solve_in_place" in {launch.kernel for launch in plan.launches}
@@ -121,8 +122,8 @@ def test_a_pair_does_not_depend_on_its_company() -> None:
         random.integers(0, 256, (3, 12, 9), dtype=np.uint8),
     ]
     together = solve_clips(ShimDevice(), clips, np.float32)
-    few = ShimDevice()
-    apart = solve_clips(few, clips, np.float32, budget_bytes=250_000)
+    few = ShimDevice(threads=32)
+    apart = solve_clips(few, clips, np.float32, budget_bytes=200_000)
     assert len(few.batches) > 3
     for frames, ours, other in zip(clips, together, apart, strict=True):
         assert np.array_equal(ours.flow, other.flow)
@@ -179,7 +180,7 @@ def test_what_contraction_would_cost() -> None:
 
 def test_sanitizers_find_nothing() -> None:
     """Address and undefined-behaviour sanitizers: no access outside, no overflow, in any kernel."""
-    sanitizers = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DSHIM_SWAPCONTEXT")
+    sanitizers = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     runtime = subprocess.run(
         ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -188,7 +189,7 @@ def test_sanitizers_find_nothing() -> None:
     library = compiled("-O1", "-g", "-ffp-contract=off", *sanitizers)
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("sanitized.py")), str(library)],
-        env={**os.environ, "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
+        env={**os.environ, "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0"},
         capture_output=True,
         text=True,
         check=False,
