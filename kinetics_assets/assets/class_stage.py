@@ -2,7 +2,7 @@
 
 # no `from __future__ import annotations`: Dagster compares the type of `context` itself
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 from pydantic import Field
@@ -15,6 +15,7 @@ from kinetics_assets.core.clips import Split
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.executors.devices import refuse_lost_device
 from kinetics_assets.stages.digests import recipe_digest
 
 
@@ -55,6 +56,8 @@ class ClassStage:
     """Further parts of the same split that it reads, by the last part of their keys."""
     pool: str | None = None
     """Named pool whose slots limit how many steps run at a time."""
+    step_tags: dict[str, str] = field(default_factory=dict)
+    """What the executor is told about its steps."""
     recipe: tuple[str, ...] = ()
     """What decides its bytes beside the recipe of the settings."""
 
@@ -71,6 +74,7 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
 
         order = ClassOrder(settings, split, label_of(context.partition_key))
         with as_failures():
+            refuse_lost_device(settings, split)
             report = run_stage(
                 stage,
                 order,
@@ -103,6 +107,7 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
         retry_policy=CRASH_RETRIES,
         check_specs=[complete_spec(key, stage, partitions)],
         pool=what.pool,
+        op_tags=what.step_tags,
     )(run_class)
 
 

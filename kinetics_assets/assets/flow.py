@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kinetics_assets.assets.class_stage import ClassStage, class_stage_assets
+from kinetics_assets.assets.class_stage import ClassStage, class_stage_asset
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.executors.devices import GPU_POOL, flow_needs_gpu, gpu_step_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +22,7 @@ def flow_assets(settings: Settings, splits: Iterable[Split]) -> list[dg.AssetsDe
     """Return the flow asset of each split.
 
     The engine as set is part of the code version; what `auto` became is in the manifest's rows.
+    Where the engine works on a GPU, the executor is told to lease one for each step.
     """
     recipe, flow = settings.rawframes, settings.flow
     what = ClassStage(
@@ -34,4 +37,8 @@ def flow_assets(settings: Settings, splits: Iterable[Split]) -> list[dg.AssetsDe
             " same for a whole split."
         ),
     )
-    return class_stage_assets(settings, splits, what)
+    on_gpu = replace(what, pool=GPU_POOL, step_tags=gpu_step_tags(settings.dataset))
+    return [
+        class_stage_asset(settings, split, on_gpu if flow_needs_gpu(settings, split) else what)
+        for split in splits
+    ]

@@ -9,6 +9,7 @@ import dagster as dg
 
 from kinetics_assets.assets.class_tables import class_tables
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.io.leases import held_lease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +58,9 @@ def stage_metadata(report: StageReport) -> _Metadata:
         ),
         "edition": dg.MetadataValue.text(report.edition[:EDITION_DIGITS]),
     }
+    lease = held_lease()
+    if lease is not None:
+        values["gpu"] = dg.MetadataValue.text(lease.device)
     if report.failures:
         values["failures"] = _failures_table(report.failures)
     values |= class_tables(report, now=datetime.now(UTC))

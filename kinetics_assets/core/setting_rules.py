@@ -27,6 +27,7 @@ _PRESETS = (
 )
 _SIZE = re.compile(r"original|[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})?", re.ASCII)
 _PROXY = re.compile(r"https?://([^\s/@]+@)?[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}/?", re.ASCII)
+_SECRET = frozenset({"sources.youtube_proxy"})
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", re.ASCII)
 
 
@@ -44,7 +45,8 @@ def validate(settings: Settings, *, where: str = "settings") -> Settings:
         table, field = name.split(".")
         value = getattr(getattr(settings, table), field)
         if not is_good(value):
-            raise SettingsError(f"{where}: {name} is {value!r}.", remedy=f"Allowed: {allowed}.")
+            shown = "not usable (and not shown)" if name in _SECRET else repr(value)
+            raise SettingsError(f"{where}: {name} is {shown}.", remedy=f"Allowed: {allowed}.")
     if settings.filelists.shuffle and settings.filelists.seed is None:
         raise SettingsError(
             f"{where}: filelists.shuffle is set without a seed.",
@@ -142,6 +144,8 @@ _RULES: dict[str, _Rule] = {
     "filelists.min_share": _between(0, 1),
     "thresholds.min_completeness": _between(0, 1),
     "limits.workers": _at_least(0),
+    "limits.gpu_devices": (all, "names of GPUs, none of them empty"),
+    "limits.gpu_slots": _at_least(1),
     "limits.clip_wall_seconds": _above_zero(),
     "limits.clip_cpu_seconds": _at_least(1),
     "limits.memory_bytes": _at_least(1),

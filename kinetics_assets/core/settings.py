@@ -86,13 +86,13 @@ class SourceSettings:
     """yt-dlp format; empty for pictures and sound of at most `youtube_height_px`, joined here
     without ffmpeg where the site has no file with both."""
     youtube_height_px: int = 480
-    """Largest picture height asked for, as far as there is a choice."""
+    """Largest picture height asked for (of a portrait: width), as far as there is a choice."""
     youtube_interval_seconds: float = 15.0
     """Mean pause between two videos asked of one host, shared by all steps on this machine; a guest
     of YouTube is known to be stopped at about 300 videos an hour."""
     youtube_cookies: Path | None = None
     """Cookies of a login, in Netscape format; only ever read, each step works on a copy."""
-    youtube_proxy: str = ""
+    youtube_proxy: str = field(default="", repr=False)
     """``http://[user:password@]host:port`` of a proxy for this source."""
     youtube_canaries: tuple[str, ...] = ("jNQXAC9IVRw",)
     """Ids of videos known to be there; while one of them fails, no clip is held for gone."""
@@ -217,6 +217,11 @@ class Limits:
 
     workers: int = 0
     """CPU slots that all steps on this machine share; 0 means one per core."""
+    gpu_devices: tuple[str, ...] = ()
+    """GPUs that steps may use: numbers as nvidia-smi counts them, or UUIDs; empty means all that
+    CUDA_VISIBLE_DEVICES leaves."""
+    gpu_slots: int = 1
+    """Steps that share one GPU at a time."""
     clip_wall_seconds: float = 600.0
     """Longest time one operation on one clip may take."""
     clip_cpu_seconds: int = 600

@@ -7,7 +7,12 @@ What happens when a process dies:
   started it, or by `kinetics_assets.runs.reap_dead_runs` at the next start;
 - a run that is terminated: its steps get SIGTERM, and SIGKILL five seconds later.
 
-Steps see no GPU. This file and `kinetics_assets.assets.backfills` are the only ones that import
+A step that is tagged as one for a GPU (`kinetics_assets.executors.devices`) gets a process that
+leases one device, sees that device only, and keeps it until it is dead; all other steps see none.
+How many GPU steps begin is the business of the pool ``gpu``, which device each has that of the
+lease.
+
+This file and `kinetics_assets.assets.backfills` are the only ones that import
 what Dagster does not export; a test names each of these imports.
 """
 
@@ -29,7 +34,10 @@ from dagster._core.executor.step_delegating import (
 )
 from dagster._utils.interrupts import capture_interrupts as signals_cancel_run
 
+from kinetics_assets.executors.devices import DATASET_TAG, DEVICE_TAG
+from kinetics_assets.executors.leased_step import LeaseOrder
 from kinetics_assets.executors.nursery import Birth, Nursery
+from kinetics_assets.io.devices import VISIBLE
 from kinetics_assets.io.processes import identity
 
 if TYPE_CHECKING:
@@ -53,6 +61,7 @@ STEP_IMPORTS = (
     "kinetics_assets.stages.filelists",
 )
 """What every step needs, imported once per run instead of once per step."""
+_LEASED_STEP = "kinetics_assets.executors.leased_step"
 _GRACE_SECONDS = 5.0
 __all__ = ["STEP_IMPORTS", "WORKER_TAG", "kinetics_executor", "signals_cancel_run"]
 
@@ -82,11 +91,17 @@ class LocalStepHandler(StepHandler):
             self._nursery = Nursery.mine() or Nursery.start(preload)
         command = list(args.get_command_args())
         arguments = tuple(command[command.index("api") :])
-        birth = Birth("dagster", arguments, environment={"CUDA_VISIBLE_DEVICES": ""})
+        tags = step_handler_context.step_tags[step_key]
+        if tags.get(DEVICE_TAG) == "gpu":
+            who = f"step {step_key} of run {args.run_id}"
+            order = LeaseOrder(tags[DATASET_TAG], who).pack()
+            birth, about = Birth(_LEASED_STEP, (order, *arguments)), "which takes a GPU"
+        else:
+            birth, about = Birth("dagster", arguments, environment={VISIBLE: ""}), "without a GPU"
         pid = self._pids[step_key] = self._nursery.fork(birth)
         yield DagsterEvent.step_worker_starting(
             step_handler_context.get_step_context(step_key),
-            message=f"Step {step_key} is process {pid}, without a GPU.",
+            message=f"Step {step_key} is process {pid}, {about}.",
             metadata={"pid": dg.MetadataValue.int(pid)},
         )
 
@@ -148,6 +163,9 @@ class KineticsExecutor(StepDelegatingExecutor):
             yield from super().execute(plan_context, execution_plan)
         finally:
             self._handler.close()
+            # a step that was ended keeps its place in a pool, and the daemon looks late, if there
+            # is one at all; now that every step is dead, the places are free
+            instance.event_log_storage.free_concurrency_slots_for_run(plan_context.run_id)
 
 
 @dg.executor(

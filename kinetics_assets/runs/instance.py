@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from importlib.resources import files
@@ -13,10 +14,12 @@ import dagster as dg
 from kinetics_assets.assets.recorded import materialised
 from kinetics_assets.assets.videos import NETWORK_POOL
 from kinetics_assets.core.errors import SettingsError
+from kinetics_assets.executors.devices import GPU_POOL, gpu_places
 from kinetics_assets.executors.gpu import WORKER_TAG
 from kinetics_assets.io.atomic import os_faults, write_file
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.processes import has_ended
+from kinetics_assets.io.settings_file import load_settings, shown_datasets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +27,9 @@ if TYPE_CHECKING:
     from kinetics_assets.core.clips import Split
     from kinetics_assets.core.stages import Stage
 
-POOL_LIMITS = {NETWORK_POOL: 2}
-"""Steps of a pool that may run at a time; a limit that the user set in the UI stays."""
+_NETWORK_STEPS = 2
+_POOLS_NAME = "pools.json"
+"""File in the home: the pool limits that we set, so that others are known to be the user's."""
 _CONFIG_NAME = "dagster.yaml"
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -43,7 +47,7 @@ def dagster_home(root: Path) -> Path:
     break them.
 
     Raises:
-        SettingsError: The dagster.yaml in the home cannot be used.
+        SettingsError: The dagster.yaml in the home, or a setting, cannot be used.
         EnvironmentFault: The home cannot be written.
     """
     chosen = os.environ.get("DAGSTER_HOME")
@@ -55,11 +59,28 @@ def dagster_home(root: Path) -> Path:
         if not config.exists():
             write_file(config, (files("kinetics_assets.data") / _CONFIG_NAME).read_bytes())
         with open_instance(home) as instance:
-            known = instance.event_log_storage.get_concurrency_keys()
-            for pool, limit in POOL_LIMITS.items():
-                if pool not in known:
-                    instance.event_log_storage.set_concurrency_slots(pool, limit)
+            _limit_pools(instance, root, note=home / _POOLS_NAME)
     return home
+
+
+def _limit_pools(instance: dg.DagsterInstance, root: Path, *, note: Path) -> None:
+    """Set how many steps of each pool may run at a time; a limit that the user set stays.
+
+    Without a GPU the pool of GPU steps has no limit, for a step in it shall begin and say so.
+    """
+    wanted = {NETWORK_POOL: _NETWORK_STEPS}
+    places = gpu_places(load_settings(dataset, root=root) for dataset in shown_datasets())
+    if places:
+        wanted[GPU_POOL] = places
+    ours = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    storage = instance.event_log_storage
+    known = storage.get_concurrency_keys()
+    for pool, limit in wanted.items():
+        now = storage.get_concurrency_info(pool).slot_count if pool in known else None
+        if now in {None, ours.get(pool)} and now != limit:
+            storage.set_concurrency_slots(pool, limit)
+            ours[pool] = limit
+            write_file(note, json.dumps(ours, sort_keys=True).encode())
 
 
 @contextmanager
