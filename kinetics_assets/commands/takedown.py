@@ -80,7 +80,7 @@ def takedown(
         return 1
     outcome = take_down(scope, reason=reason, tell=click.echo)
     _tell(outcome, present)
-    return 1 if outcome.left.found or outcome.left.not_followed else 0
+    return 1 if outcome.left.found or outcome.left.not_followed or outcome.at_work else 0
 
 
 def _is_what(text: str) -> bool:
@@ -136,6 +136,8 @@ def _tell(outcome: Outcome, before: Search) -> None:
         click.echo(
             f"Not looked into: {len(before.archives)} archives, which may hold the clips ({shown})."
         )
+    for text in outcome.at_work:
+        click.echo(f"An archive is being unpacked; give this command again when it is done: {text}")
     _print_files("STILL THERE", outcome.left.found)
 
 

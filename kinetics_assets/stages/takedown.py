@@ -136,6 +136,8 @@ class Outcome:
     """Lines taken out of file lists."""
     elsewhere: dict[Path, int] = field(default_factory=dict)
     """A name that a deleted file had -> names outside of what was searched, which it keeps."""
+    at_work: list[str] = field(default_factory=list)
+    """Archives that are being fetched or unpacked; the clips may come with them once more."""
     left: Search = field(default_factory=Search)
     """What could not be deleted; empty if all is well."""
 
@@ -167,6 +169,7 @@ def take_down(scope: Scope, *, reason: str, tell: Tell) -> Outcome:
             _ClassTakedown(scope, layout, one, takedowns, outcome).run()
     for layout in scope.layouts:
         sweep_temps(layout.scratch)
+        outcome.at_work += _archives_at_work(layout)
     for item in scope.search().found:
         if not scope.is_temporary(item.path):
             _delete(item, outcome)
@@ -282,6 +285,20 @@ def _locked(layout: Layout, one: ClassOfDataset, tell: Tell) -> Iterator[None]:
                 tell(f"waiting: {busy.message}")
                 stack.enter_context(exclusive(path, wait=True, what=what))
         yield
+
+
+def _archives_at_work(layout: Layout) -> Iterator[str]:
+    """Yield the archives of a mirror that another process has in hand.
+
+    A process that began before the record was written does not know of it. To wait for it could
+    take hours.
+    """
+    for path in sorted(layout.mirror.glob("archives/*/.*.lock")):
+        try:
+            with exclusive(path, wait=False):
+                pass
+        except Locked as busy:
+            yield f"{path.parent.name} {path.stem.removeprefix('.')}: {busy.message}"
 
 
 def _delete(item: FoundFile, outcome: Outcome) -> None:
