@@ -12,6 +12,7 @@ from kinetics_assets.core.clips import ClipId, Split
 from kinetics_assets.sources.local import SPLIT_FOLDERS, STEM, SUFFIXES
 
 _ARCHIVE = re.compile(r"(.+)\.(tar|tar\.gz|tgz)", re.IGNORECASE)
+_ARCHIVE_ENDINGS = frozenset({"tar", "gz", "tgz", "bz2", "xz", "zip", "7z", "rar"})
 _MEMBER_ARCHIVE = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip|7z|rar)", re.IGNORECASE)
 
 
@@ -45,13 +46,14 @@ class TorrentNames:
     def of(cls, files: Iterable[TorrentFile]) -> TorrentNames:
         """Return the names of `files`, of which padding and links are left out by the caller."""
         names = cls()
-        for file in files:
-            path = PurePosixPath(file.path)
-            if path.suffix.lower() in SUFFIXES and STEM.fullmatch(path.stem):
-                names.clips.setdefault(path.stem, []).append(file)
-            elif _MEMBER_ARCHIVE.fullmatch(path.name):
+        for file in files:  # 650,000 of them in the largest torrent
+            name = file.path.rpartition("/")[2]
+            stem, dot, suffix = name.rpartition(".")
+            if f"{dot}{suffix.lower()}" in SUFFIXES and STEM.fullmatch(stem):
+                names.clips.setdefault(stem, []).append(file)
+            elif suffix.lower() in _ARCHIVE_ENDINGS and _MEMBER_ARCHIVE.fullmatch(name):
                 names.archives += 1
-                if match := _ARCHIVE.fullmatch(path.name):
+                if match := _ARCHIVE.fullmatch(name):
                     names.classes.setdefault(_key(match[1]), []).append(file)
         return names
 

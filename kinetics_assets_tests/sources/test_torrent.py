@@ -452,6 +452,21 @@ def test_public_peers_only_and_no_open_doors() -> None:
     assert chosen.keys() - {"alert_mask"} <= known.keys()
 
 
+def test_the_limits_are_those_of_the_settings(tmp_path: Path, seeder: Seeder) -> None:
+    """KiB a second, no limit for 0; a swarm on this machine is looked for nowhere else."""
+    options = TorrentOptions(
+        str(seeder.torrent), only_loopback=True, upload_kib=3, gives_back=False
+    )
+    session = torrent_session.TorrentSession(options, tmp_path)
+    assert session._torrent.upload_limit() == 3 * 1024
+    assert session._torrent.download_limit() == 0
+    chosen = session._session.get_settings()
+    assert chosen["unchoke_slots_limit"] == 0
+    assert not chosen["enable_dht"]
+    assert not session._torrent.trackers()
+    session.close()
+
+
 def test_what_is_being_fetched_is_no_part_of_the_dataset(tmp_path: Path) -> None:
     """Neither the tree digest nor `verify` sees the torrent's folder."""
     layout = build(replace(_settings(tmp_path), dataset="demo")).layout
