@@ -111,7 +111,7 @@ def _announce(scope: Scope, present: Search) -> None:
     where = f"in {scope.dataset}" if scope.dataset else f"in every dataset under {scope.root}"
     click.echo(f"To be taken down {where}: {', '.join(sorted(scope.what))}")
     _print_files("to delete", present.found)
-    classes = scope.classes()
+    classes = scope.classes(present)
     for one in classes[:_SHOWN]:
         click.echo(f"  rows: {one.dataset} {one.split} {one.label or '(no label)'}")
     if len(classes) > _SHOWN:
@@ -127,7 +127,7 @@ def _tell(outcome: Outcome, before: Search) -> None:
     click.echo(f"Kept: {outcome.rows} rows now say taken_down, here and in the retired manifests.")
     for path, count in sorted(outcome.elsewhere.items()):
         click.echo(
-            f"Kept: the bytes of {path} have {count} more names outside; find and judge them."
+            f"Kept: the bytes of {path} have {count} more names outside of what was searched."
         )
     for path in before.not_followed:
         click.echo(f"Not looked into: {path} leads to {path.resolve()}.")

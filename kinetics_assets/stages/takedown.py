@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kinetics_assets.core.classes import class_names, folder_name
 from kinetics_assets.core.clips import Split, parse_clip_name
 from kinetics_assets.core.errors import InputError, KineticsError, Locked
 from kinetics_assets.core.filelists import ListKind
@@ -85,8 +86,8 @@ class Scope:
             passed_over=set(passed_over),
         )
 
-    def classes(self) -> list[ClassOfDataset]:
-        """Return the classes that have a row of the clips."""
+    def classes(self, present: Search) -> list[ClassOfDataset]:
+        """Return the classes that have a row of the clips: by the lists and by what is there."""
         layouts = {layout.dataset: layout for layout in self.layouts}
         found = labels_of(self.root, self.wanted.youtube_ids)
         labels = {
@@ -95,6 +96,7 @@ class Scope:
             if {clip.name, clip.youtube_id} & self.what
             for pair in pairs
         }
+        labels.update(self._folders_of(present))
         return sorted(
             ClassOfDataset(dataset, split, label)
             for dataset, label in labels
@@ -102,6 +104,15 @@ class Scope:
             for split in Split
             if self._has_class(layouts[dataset], split, label)
         )
+
+    def _folders_of(self, present: Search) -> Iterator[tuple[str, str]]:
+        """Yield (dataset, label) of the class folders in which something was found."""
+        for layout in self.layouts:
+            labels = {folder_name(name): name for name in (*class_names(layout.dataset), "")}
+            for item in present.found:
+                folder = item.path.parent.name
+                if item.path.is_relative_to(layout.base) and folder in labels:
+                    yield layout.dataset, labels[folder]
 
     def includes(self, row: ManifestRow) -> bool:
         """Return whether a row is of one of the clips."""
@@ -163,7 +174,7 @@ def take_down(scope: Scope, *, reason: str, tell: Tell) -> Outcome:
         is_named = scope.wanted.includes(item.path.name, is_folder=item.is_folder)
         if not is_named and not scope.is_temporary(item.path):
             _delete(item, outcome)
-    for one in scope.classes():
+    for one in scope.classes(present):
         layout = next(lay for lay in scope.layouts if lay.dataset == one.dataset)
         with _locked(layout, one, tell):
             _ClassTakedown(scope, layout, one, takedowns, outcome).run()
