@@ -189,7 +189,11 @@ def test_sanitizers_find_nothing() -> None:
     library = compiled("-O1", "-g", "-ffp-contract=off", *sanitizers)
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("sanitized.py")), str(library)],
-        env={**os.environ, "LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0"},
+        env={
+            **os.environ,
+            "LD_PRELOAD": runtime,
+            "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,154 @@
+"""The kernels compile for every device that we name, fit its registers, and are kept on disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, cast
+
+import pytest
+
+from kinetics_assets.core.errors import ToolMissing
+from kinetics_assets.engines.cuda import compiler
+from kinetics_assets.engines.cuda.plan import KERNELS, SOLVERS, SOURCE
+
+ARCHITECTURES: Final = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]
+MOST_REGISTERS: Final = 64
+"""What a thread may have where 1,024 of them share the registers of a multiprocessor."""
+
+
+class Nvrtc:
+    """The real NVRTC, without CuPy, behind the functions of ``cupy.cuda.nvrtc`` that we call."""
+
+    class NVRTCError(Exception):
+        """What a failed compilation raises."""
+
+    def __init__(self) -> None:
+        """Load it, or skip the test."""
+        self._library = pytest.importorskip("cuda.bindings.nvrtc", reason="it is in the extra dev")
+        self.compilations = 0
+        self.oldest = 0
+
+    def getSupportedArchs(self) -> list[int]:  # noqa: N802  # NVRTC's name, as those below
+        """Return the compute capabilities, from `oldest` on."""
+        known = self._library.nvrtcGetSupportedArchs()[1]
+        return [number for number in known if number >= self.oldest]
+
+    def getVersion(self) -> tuple[int, int]:  # noqa: N802
+        """Return major and minor version."""
+        return cast("tuple[int, int]", self._library.nvrtcVersion()[1:])
+
+    def createProgram(self, source: str, name: str, *_: object) -> Any:  # noqa: ANN401, N802
+        """Return a program."""
+        return self._library.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], [])[1]
+
+    def compileProgram(self, program: object, options: tuple[str, ...]) -> None:  # noqa: N802
+        """Compile it."""
+        self.compilations += 1
+        given = [option.encode() for option in options]
+        if int(self._library.nvrtcCompileProgram(program, len(given), given)[0]):
+            raise self.NVRTCError
+
+    def getCUBIN(self, program: object) -> bytes:  # noqa: N802
+        """Return its machine code."""
+        return self._read("CUBIN", program)
+
+    def getPTX(self, program: object) -> bytes:  # noqa: N802
+        """Return its intermediate code."""
+        return self._read("PTX", program)
+
+    def getProgramLog(self, program: object) -> str:  # noqa: N802
+        """Return what the compiler said."""
+        return self._read("ProgramLog", program).decode()
+
+    def destroyProgram(self, program: object) -> None:  # noqa: N802
+        """Forget it."""
+        self._library.nvrtcDestroyProgram(program)
+
+    def _read(self, what: str, program: object) -> bytes:
+        """Return one product of a program."""
+        buffer = b" " * getattr(self._library, f"nvrtcGet{what}Size")(program)[1]
+        getattr(self._library, f"nvrtcGet{what}")(program, buffer)
+        return buffer
+
+
+@pytest.fixture
+def nvrtc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Nvrtc:
+    """Return the compiler, and keep what it makes in a folder of this test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return Nvrtc()
+
+
+def _file(nvrtc: Nvrtc, capability: int) -> Path:
+    """Return the compiled kernels for a device."""
+    return compiler.kernels_file(cast("ModuleType", nvrtc), capability)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_kernel_spills_registers(architecture: str) -> None:
+    """NVRTC compiles each kernel without a stack frame; the solver's threads all fit at once."""
+    nvrtc = Nvrtc()
+    program = nvrtc.createProgram(SOURCE.read_text(encoding="utf-8"), SOURCE.name)
+    nvrtc.compileProgram(program, (*compiler.options(architecture), "--ptxas-options=-v"))
+    log = nvrtc.getProgramLog(program)
+    nvrtc.destroyProgram(program)
+    entries = re.findall(rf"entry function '(\w+)' for '{architecture}'", log)
+    assert sorted(entries) == sorted(KERNELS)
+    spills = re.findall(
+        r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log
+    )
+    assert spills == [("0", "0", "0")] * len(KERNELS)
+    registers = {
+        name: int(used)
+        for name, used in re.findall(r"function '(\w+)' for.*?Used (\d+) reg", log, flags=re.DOTALL)
+    }
+    assert all(0 < registers[name] <= MOST_REGISTERS for name in SOLVERS), registers
+
+
+def test_kernels_are_compiled_once(nvrtc: Nvrtc) -> None:
+    """A second process finds machine code of the device, made with the exact options."""
+    path = _file(nvrtc, 90)
+    assert path.read_bytes().startswith(b"\x7fELF")
+    assert _file(nvrtc, 90) == path
+    assert nvrtc.compilations == 1
+    assert _file(nvrtc, 80) != path
+    assert [entry for entry in path.parent.iterdir() if entry.suffix != ".cubin"] == []
+
+
+def test_a_device_newer_than_the_compiler_gets_intermediate_code(nvrtc: Nvrtc) -> None:
+    """The driver translates it; its operations are those of the source, none contracted."""
+    text = _file(nvrtc, 999).read_text(encoding="utf-8")
+    assert ".entry solve_in_ring" in text
+    assert "fma.rn.f" not in text
+    assert not re.search(r"\.(approx|ftz|full)\b", text)
+
+
+def test_a_device_older_than_the_compiler_is_refused(nvrtc: Nvrtc) -> None:
+    """The error names the compiler, what it knows, and the command to run."""
+    nvrtc.oldest = 80
+    with pytest.raises(ToolMissing, match=r"NVRTC.*kinetics-assets\[cuda\].*the device is sm_75"):
+        _file(nvrtc, 75)
+    assert nvrtc.compilations == 0
+
+
+def test_a_compiler_that_does_not_take_the_source_is_refused(
+    nvrtc: Nvrtc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its own words are in the error, and nothing is kept."""
+    source = tmp_path / "broken.cu"
+    source.write_text('extern "C" __global__ void kernel() { nonsense; }\n')
+    monkeypatch.setattr(compiler, "SOURCE", source)
+    with pytest.raises(ToolMissing, match="nonsense"):
+        _file(nvrtc, 90)
+    assert not list(tmp_path.rglob("*.cubin"))
+
+
+def test_no_home_is_no_obstacle(
+    nvrtc: Nvrtc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the cache folder cannot be made, a temporary one serves this process."""
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert _file(nvrtc, 90).parent.parent == tmp_path
