@@ -71,7 +71,7 @@ def refill_job(settings: Settings) -> dg.JobDefinition:
     dataset = settings.dataset
 
     @dg.op(
-        name="refill",
+        name=f"{dataset}_choose_classes",  # a name must be one op's in all datasets together
         description="Chooses classes, adds the backfill, and shows both as metadata.",
         out=dg.Out(dg.Nothing),
     )
@@ -106,7 +106,7 @@ def refill_job(settings: Settings) -> dg.JobDefinition:
         executor_def=dg.in_process_executor,  # it only looks; its backfill does the work
     )
     def refill_classes() -> None:
-        refill()
+        refill.alias("refill")()
 
     return refill_classes
 
