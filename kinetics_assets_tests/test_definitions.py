@@ -22,6 +22,12 @@ SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 SHORTEST_DESCRIPTION = 40
 
 
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the machine's own GPUs, which would make the graph another one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
 @pytest.fixture
 def demo(tmp_path: Path) -> dg.RepositoryDefinition:
     """Definitions of the demo dataset under default settings."""

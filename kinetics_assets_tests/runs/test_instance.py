@@ -48,6 +48,30 @@ def test_what_the_user_set_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert instance.event_log_storage.get_concurrency_info("network").slot_count == 7
 
 
+def test_the_pool_of_gpu_steps_follows_the_machine_until_the_user_sets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its limit is devices x slots, also after these changed; the user's own limit stays."""
+
+    def limit() -> int | None:
+        with open_instance(dagster_home(tmp_path)) as instance:
+            storage = instance.event_log_storage
+            if "gpu" not in storage.get_concurrency_keys():
+                return None
+            return storage.get_concurrency_info("gpu").slot_count
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert limit() is None  # a step without any device begins, and says so
+    monkeypatch.setenv("KINETICS_LIMITS__GPU_DEVICES", "left,right")
+    assert limit() == 2
+    monkeypatch.setenv("KINETICS_LIMITS__GPU_SLOTS", "2")
+    assert limit() == 4
+    with open_instance(dagster_home(tmp_path)) as instance:
+        instance.event_log_storage.set_concurrency_slots("gpu", 1)
+    monkeypatch.setenv("KINETICS_LIMITS__GPU_SLOTS", "3")
+    assert limit() == 1
+
+
 def test_a_broken_dagster_yaml_is_named(tmp_path: Path) -> None:
     """The message has the file and the remedy."""
     (tmp_path / ".dagster").mkdir()
