@@ -3,7 +3,7 @@
 This file and `kinetics_assets.executors.gpu` are the only ones that import what Dagster does not
 export; a test names each of these imports. Dagster walks through the chosen assets only, so a
 backfill of a stage and of one further down, without the stages between, would silently make the
-first alone: `add_backfill` refuses it.
+first alone: `add_backfills` refuses it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,19 @@ _DESCRIBED = 50
 """Classes whose why is in the description of a backfill."""
 
 
-def add_backfill(
+def add_backfills(
     instance: dg.DagsterInstance, settings: Settings, selection: Selection, *, asked_by: str
-) -> str:
-    """Return the id of a new backfill of what was chosen; the daemon launches its runs.
+) -> list[str]:
+    """Return the ids of new backfills of what was chosen; the daemon launches their runs.
+
+    There is one for each split and chain of stages, so that in each all assets have the same
+    classes: only then does the UI's page name exactly the classes that the backfill is for.
 
     Args:
-        instance: Where it is added.
+        instance: Where they are added.
         settings: Of the dataset.
         selection: With at least one class.
-        asked_by: Who asks, for the backfill's tags.
+        asked_by: Who asks, for the backfills' tags.
 
     Raises:
         InternalError: Nothing is chosen, or the stages of a class are no connected chain.
@@ -57,29 +60,10 @@ def add_backfill(
     if not selection.chosen:
         raise InternalError("A backfill needs at least one class.")
     _check_chain(settings, selection.targets)
-    dataset = settings.dataset
-    partitions = {
-        asset_key(dataset, split, stage): class_partitions(
-            dataset, split
-        ).subset_with_partition_keys(map(partition_of, labels))
-        for (split, stage), labels in selection.targets.items()
-    }
-    backfill = PartitionBackfill.from_asset_graph_subset(
-        backfill_id=make_new_backfill_id(),
-        backfill_timestamp=time.time(),
-        tags={
-            DATASET_TAG: dataset,
-            WHY_TAG: ", ".join(need.value for need in selection.needs),
-            ASKED_BY_TAG: asked_by,
-        },
-        dynamic_partitions_store=instance,
-        asset_graph_subset=AssetGraphSubset(partitions),  # type: ignore[call-arg]  # a decorator hides its defaults
-        title=title_of(dataset, selection),
-        description=_description(selection),
-        run_config=run_config_of(dataset, selection),
-    )
-    instance.add_backfill(backfill)
-    return backfill.backfill_id
+    return [
+        _add(instance, settings.dataset, part, asked_by=asked_by)
+        for part in selection.chains.values()
+    ]
 
 
 def asked_for(instance: dg.DagsterInstance, dataset: str) -> set[tuple[Split, str]]:
@@ -117,7 +101,8 @@ def title_of(dataset: str, selection: Selection) -> str:
     counts = ", ".join(f"{count} {need}" for need, count in selection.needs.most_common())
     classes = len(selection.classes)
     noun = "class" if classes == 1 else "classes"
-    return f"Refill {dataset}: {classes} {noun} ({counts})"[:_LONGEST_TITLE]
+    splits = " ".join(dict.fromkeys(found.split for found in selection.chosen))
+    return f"Refill {dataset} {splits}: {classes} {noun} ({counts})"[:_LONGEST_TITLE]
 
 
 def run_config_of(dataset: str, selection: Selection) -> Mapping[str, Any] | None:
@@ -132,6 +117,32 @@ def run_config_of(dataset: str, selection: Selection) -> Mapping[str, Any] | Non
         return None
     keys = [asset_key(dataset, *target) for target in selection.targets]
     return {"ops": {key.to_python_identifier(): {"config": options} for key in keys}}
+
+
+def _add(instance: dg.DagsterInstance, dataset: str, selection: Selection, *, asked_by: str) -> str:
+    """Return the id of the new backfill of classes that need the same stages of one split."""
+    partitions = {
+        asset_key(dataset, split, stage): class_partitions(
+            dataset, split
+        ).subset_with_partition_keys(map(partition_of, labels))
+        for (split, stage), labels in selection.targets.items()
+    }
+    backfill = PartitionBackfill.from_asset_graph_subset(
+        backfill_id=make_new_backfill_id(),
+        backfill_timestamp=time.time(),
+        tags={
+            DATASET_TAG: dataset,
+            WHY_TAG: ", ".join(need.value for need in selection.needs),
+            ASKED_BY_TAG: asked_by,
+        },
+        dynamic_partitions_store=instance,
+        asset_graph_subset=AssetGraphSubset(partitions),  # type: ignore[call-arg]  # a decorator hides its defaults
+        title=title_of(dataset, selection),
+        description=_description(selection),
+        run_config=run_config_of(dataset, selection),
+    )
+    instance.add_backfill(backfill)
+    return backfill.backfill_id
 
 
 def _check_chain(settings: Settings, targets: Mapping[Target, tuple[str, ...]]) -> None:

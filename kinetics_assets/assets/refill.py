@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from kinetics_assets.assets.backfills import add_backfill, asked_for
+from kinetics_assets.assets.backfills import add_backfills, asked_for
 from kinetics_assets.assets.faults import as_failures
 from kinetics_assets.assets.recorded import without_success
 from kinetics_assets.core.classes import UNLABELLED, parse_class
@@ -72,7 +72,7 @@ def refill_job(settings: Settings) -> dg.JobDefinition:
 
     @dg.op(
         name=f"{dataset}_choose_classes",  # a name must be one op's in all datasets together
-        description="Chooses classes, adds the backfill, and shows both as metadata.",
+        description="Chooses classes, adds their backfills, and shows both as metadata.",
         out=dg.Out(dg.Nothing),
     )
     def refill(context: dg.OpExecutionContext, config: RefillConfig) -> None:
@@ -86,19 +86,19 @@ def refill_job(settings: Settings) -> dg.JobDefinition:
                 now=datetime.now(UTC),
                 has_failed=without_success(context.instance, dataset),
             ).without(asked_for(context.instance, dataset))
-        backfill_id = ""
+        backfills = []
         if selection.chosen and not config.dry_run:
-            backfill_id = add_backfill(
+            backfills = add_backfills(
                 context.instance, settings, selection, asked_by=refill_job_name(dataset)
             )
-        context.log.info(_told(selection, backfill_id))
-        context.add_output_metadata(_metadata(selection, backfill_id))
+        context.log.info(_told(selection, backfills))
+        context.add_output_metadata(_metadata(selection, backfills))
 
     @dg.job(
         name=refill_job_name(dataset),
         description=(
             f"Looks which classes of {dataset} are missing, failed, incomplete, damaged or hold"
-            " clips that may be had by now, and launches a backfill of exactly those; see it under"
+            " clips that may be had by now, and launches backfills of exactly those; see them under"
             " Runs > Backfills. Edit the config in the Launchpad to narrow it; `dry_run` only"
             " tells."
         ),
@@ -155,20 +155,20 @@ def choice_of(dataset: str, config: RefillConfig) -> "Choice":
     )
 
 
-def _told(selection: "Selection", backfill_id: str) -> str:
+def _told(selection: "Selection", backfills: list[str]) -> str:
     """Return one line that says what came of it."""
     classes = len(selection.classes)
     if not classes:
         return f"No class needs a run now; {len(selection.waiting)} wait."
-    if not backfill_id:
+    if not backfills:
         return f"{classes} classes would be refilled (dry_run)."
-    return f"Backfill {backfill_id} of {classes} classes was added."
+    return f"{classes} classes are refilled by {', '.join(backfills)}."
 
 
-def _metadata(selection: "Selection", backfill_id: str) -> dict[str, dg.MetadataValue]:
+def _metadata(selection: "Selection", backfills: list[str]) -> dict[str, dg.MetadataValue]:
     """Return what was chosen and what waits, as tables."""
     return {
-        "backfill": dg.MetadataValue.text(backfill_id or "none"),
+        "backfills": dg.MetadataValue.text(", ".join(backfills) or "none"),
         "classes": dg.MetadataValue.int(len(selection.classes)),
         "chosen": _table(selection.chosen),
         "waiting": _table(selection.waiting),

@@ -103,16 +103,14 @@ def backfill(
     out = Console(quiet=True) if as_json else console()
     with ExitStack() as stack:
         request = stack.enter_context(RefillRequest(settings, folder, out))
-        selection, backfill_id = request.launch(choice, dry_run=dry_run)
-        ids = [backfill_id] if backfill_id else []
+        selection, ids = request.launch(choice, dry_run=dry_run)
         if wait and not dry_run:
-            ids = ids or request.under_way()
-            outcomes = request.wait_for(ids)
+            outcomes = request.wait_for(request.under_way())
         else:
             outcomes = []
-            request.say_who_launches(backfill_id)
+            request.say_who_launches(ids)
     if as_json:
-        click.echo(json.dumps(_as_json(dataset, selection, backfill_id, outcomes), indent=1))
+        click.echo(json.dumps(_as_json(dataset, selection, ids, outcomes), indent=1))
     return 0 if all(outcome.succeeded for outcome in outcomes) else 1
 
 
@@ -149,14 +147,14 @@ def _duration(text: str) -> timedelta:
 
 
 def _as_json(
-    dataset: str, selection: Selection, backfill_id: str, outcomes: list[BackfillOutcome]
+    dataset: str, selection: Selection, ids: list[str], outcomes: list[BackfillOutcome]
 ) -> dict[str, Any]:
     """Return what was chosen, launched and made as plain values."""
     return {
         "dataset": dataset,
         "chosen": [one.to_json() for one in selection.chosen],
         "waiting": [one.to_json() for one in selection.waiting],
-        "backfill": backfill_id or None,
+        "backfills": ids,
         "outcomes": [
             {
                 "backfill": outcome.backfill_id,

@@ -49,9 +49,9 @@ class RefillRequest:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def launch(self, choice: Choice, *, dry_run: bool) -> tuple[Selection, str]:
-        """Choose, say what was chosen, and return it with the id of the backfill, if any."""
-        from kinetics_assets.assets.backfills import add_backfill, asked_for, title_of
+    def launch(self, choice: Choice, *, dry_run: bool) -> tuple[Selection, list[str]]:
+        """Choose, say what was chosen, and return it with the ids of its backfills, if any."""
+        from kinetics_assets.assets.backfills import add_backfills, asked_for, title_of
         from kinetics_assets.assets.recorded import without_success
         from kinetics_assets.stages.missing import select_classes
 
@@ -63,12 +63,11 @@ class RefillRequest:
         ).without(asked_for(self._instance, self._dataset))
         _print_findings(self._out, selection, self._dataset)
         if not selection.chosen or dry_run:
-            return selection, ""
-        backfill_id = add_backfill(
-            self._instance, self._settings, selection, asked_by="kinetics backfill"
-        )
-        self._out.print(f"Backfill {backfill_id}: {title_of(self._dataset, selection)}")
-        return selection, backfill_id
+            return selection, []
+        ids = add_backfills(self._instance, self._settings, selection, asked_by="kinetics backfill")
+        for backfill_id, part in zip(ids, selection.chains.values(), strict=True):
+            self._out.print(f"Backfill {backfill_id}: {title_of(self._dataset, part)}")
+        return selection, ids
 
     def under_way(self) -> list[str]:
         """Return the backfills of the dataset that somebody asked for before."""
@@ -76,14 +75,16 @@ class RefillRequest:
 
         return under_way(self._instance, self._dataset)
 
-    def say_who_launches(self, backfill_id: str) -> None:
+    def say_who_launches(self, backfill_ids: list[str]) -> None:
         """Say that a daemon launches the runs, or that there is none."""
         from kinetics_assets.runs.backfills import daemon_is_alive
 
-        if not backfill_id:
+        if not backfill_ids:
             return
         if daemon_is_alive(self._instance):
-            self._out.print("The daemon launches its runs; the UI shows it under Runs > Backfills.")
+            self._out.print(
+                "The daemon launches the runs; the UI shows them under Runs > Backfills."
+            )
         else:
             self._out.print(
                 "No daemon of this root is running. Start `kinetics up`, which launches the runs,"

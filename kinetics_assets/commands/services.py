@@ -18,6 +18,8 @@ from kinetics_assets.demo.mirror import MIRROR_VARIABLE, Mirror, cache_folder
 
 _STOP_SECONDS = 15.0
 _LOG_LINES = 15
+_LOGS = "service_logs"
+"""Below the home; Dagster deletes what it finds in `logs` when it starts."""
 _DEFINITIONS = "kinetics_assets.definitions"
 DAEMON = ("dagster._daemon", "run", "-m", _DEFINITIONS)
 """Arguments of the daemon."""
@@ -84,7 +86,7 @@ def running(home: Path, arguments: Mapping[str, Sequence[str]]) -> Iterator[dict
     services: dict[str, Service] = {}
     try:
         for name, argv in arguments.items():
-            services[name] = Service(name, argv, home / "logs" / f"{argv[0]}.log")
+            services[name] = Service(name, argv, home / _LOGS / f"{argv[0]}.log")
         yield services
     finally:
         for service in services.values():

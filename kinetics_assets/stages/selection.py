@@ -110,6 +110,14 @@ class Selection:
         return classes
 
     @property
+    def chains(self) -> dict[tuple[Split, tuple[Stage, ...]], Selection]:
+        """The classes by split and by what has to be run of them; each part stands for itself."""
+        parts: dict[tuple[Split, tuple[Stage, ...]], list[Finding]] = {}
+        for (split, _), findings in self.classes.items():
+            parts.setdefault((split, tuple(one.stage for one in findings)), []).extend(findings)
+        return {key: Selection(self.choice, tuple(found), ()) for key, found in parts.items()}
+
+    @property
     def needs(self) -> Counter[Need]:
         """Classes by what is the matter with them."""
         classes = [{n for one in found for n in one.needs} for found in self.classes.values()]

@@ -145,7 +145,7 @@ def shown(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
 def test_the_launchpads_own_config_refills_exactly_the_classes_in_need(
     settings: Settings, workspace: WorkspaceProcessContext
 ) -> None:
-    """Launched as it comes, the job adds one backfill with the exact partitions of each asset.
+    """Launched as it comes, the job adds backfills with the exact partitions of each asset.
 
     With `dry_run` it adds none, and launched again it leaves out what is asked for already.
     """
@@ -161,23 +161,24 @@ def test_the_launchpads_own_config_refills_exactly_the_classes_in_need(
 
     options["dry_run"] = True
     told = shown(instance, launch(workspace, config))
-    assert (told["backfill"], told["classes"]) == ("none", 3)
+    assert (told["backfills"], told["classes"]) == ("none", 3)
     assert not instance.get_backfills()
 
     options["dry_run"] = False
     told = shown(instance, launch(workspace, config))
-    (backfill,) = instance.get_backfills()
-    assert told["backfill"] == backfill.backfill_id
-    assert targets_of(backfill, "demo") == {
+    found = {backfill.backfill_id: backfill for backfill in instance.get_backfills()}
+    train, val = told["backfills"].split(", ")
+    assert set(found) == {train, val}
+    assert targets_of(found[train], "demo") == {
         (TRAIN, Stage.VIDEOS): {A, C},
         (TRAIN, Stage.RESIZED): {A, C},
-        (VAL, Stage.RESIZED): {B},
     }
-    assert backfill.tags["kinetics/asked_by"] == "demo_refill"
+    assert targets_of(found[val], "demo") == {(VAL, Stage.RESIZED): {B}}
+    assert found[val].tags["kinetics/asked_by"] == "demo_refill"
 
     told = shown(instance, launch(workspace, config))
-    assert (told["backfill"], told["classes"]) == ("none", 0)
-    assert len(instance.get_backfills()) == 1
+    assert (told["backfills"], told["classes"]) == ("none", 0)
+    assert len(instance.get_backfills()) == 2
 
 
 def test_the_launchpad_is_filled_with_every_option(settings: Settings) -> None:

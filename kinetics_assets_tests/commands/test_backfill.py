@@ -87,7 +87,7 @@ def test_a_dry_run_says_what_and_why_and_adds_nothing(settings: Settings, say: S
         ("train", "resized", A),
     ]
     assert [(c["split"], c["class"]) for c in told["waiting"]] == [("val", B)]
-    assert (code, told["backfill"], backfills(settings)) == (0, None, [])
+    assert (code, told["backfills"], backfills(settings)) == (0, [], [])
 
 
 def test_options_reach_the_backfill(settings: Settings, say: Say) -> None:
@@ -98,7 +98,7 @@ def test_options_reach_the_backfill(settings: Settings, say: Say) -> None:
     code, out, _ = say("--reason", "network", "--retry-now", "--json")
     told = json.loads(out)
     (backfill,) = backfills(settings)
-    assert (code, told["backfill"]) == (0, backfill.backfill_id)
+    assert (code, told["backfills"]) == (0, [backfill.backfill_id])
     assert targets_of(backfill, "demo") == {(VAL, Stage.VIDEOS): {B}, (VAL, Stage.RESIZED): {B}}
     options = {"config": {"retry_now": True, "retry_reasons": ["network"]}}
     assert backfill.run_config == {
@@ -133,7 +133,7 @@ def test_the_daemon_is_told_from_its_heartbeats(settings: Settings, say: Say) ->
     assert "Start `kinetics up`" in say()[1]
     beat(1)
     output(settings, TRAIN, Stage.VIDEOS, B).unlink()
-    assert "The daemon launches its runs" in say()[1]
+    assert "The daemon launches the runs" in say()[1]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from kinetics_assets.assets.backfills import add_backfill
+from kinetics_assets.assets.backfills import add_backfills
 from kinetics_assets.assets.datasets import dataset_definitions
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.needs import Need
@@ -32,7 +32,7 @@ def test_classes_that_were_not_made_say_why(tmp_path: Path) -> None:
     job = dataset_definitions(settings).resolve_implicit_global_asset_job_def()
     keys = [dg.AssetKey(["demo", "train", stage.value]) for stage in STAGES]
     with dg.DagsterInstance.ephemeral() as instance:
-        backfill_id = add_backfill(instance, settings, selection, asked_by="a test")
+        (backfill_id,) = add_backfills(instance, settings, selection, asked_by="a test")
         before = read_backfill(instance, "demo", backfill_id)
         assert (before.status, before.has_ended, before.runs) == ("requested", False, {})
         assert {one.not_done for one in before.classes} == {STAGES}
