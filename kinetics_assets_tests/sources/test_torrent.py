@@ -263,8 +263,12 @@ def test_a_step_waits_for_another(tmp_path: Path, seeder: Seeder) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(_got, second, CLIPS[1], tmp_path)
         until(lambda: second._client is not None and second._client._open, "the second request")
+        holder = first.folder / ".lock"
+        assert holder.read_text(encoding="ascii") == str(_process(first))
+        assert not waiting.done()
         first.close()
         assert waiting.result() == FILES[f"train_256/{FOLDER}/{CLIPS[1].name}.mkv"]
+        assert holder.read_text(encoding="ascii") == str(_process(second))
     second.close()
 
 
