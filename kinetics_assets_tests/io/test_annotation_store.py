@@ -56,6 +56,24 @@ def test_a_class_comes_back_sorted_with_its_edition(layout: Layout) -> None:
     assert load_class_rows(layout, Split.VAL, "air drumming").clips == ()
 
 
+def test_licences_come_with_the_rows_where_the_list_tells_them(layout: Layout) -> None:
+    """Clips given as 1 are Creative Commons; 0, or anything unclear, is not."""
+    lines = [f"zumba,{name * 11},0,10,val,{cc}" for name, cc in zip("ABC", "10?", strict=True)]
+    header = HEADER.decode().strip() + ",is_cc"
+    lines = [header, "abseiling,DDDDDDDDDDD,0,10,val,?", *lines, ""]
+    _store(layout, "\n".join(lines).encode())
+    got = load_class_rows(layout, Split.VAL, "zumba")
+    assert len(got.clips) == 3
+    assert got.creative_commons == {ClipId("A" * 11, 0, 10)}
+    assert load_class_rows(layout, Split.VAL, "abseiling").creative_commons == frozenset()
+
+
+def test_a_list_without_the_column_tells_no_licences(layout: Layout) -> None:
+    """That is another answer than 'none of them is free'."""
+    _store(layout)
+    assert load_class_rows(layout, Split.VAL, "zumba").creative_commons is None
+
+
 def test_the_edition_folder_keeps_the_bytes_and_the_rejected_lines(layout: Layout) -> None:
     """The list as published, every rejected line with its number and digest, and the counts."""
     _store(layout)
