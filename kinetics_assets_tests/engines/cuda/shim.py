@@ -61,6 +61,31 @@ def compiled(*options: str) -> Path:
     return library
 
 
+class ShimLibrary:
+    """The kernels by name, over plain addresses."""
+
+    def __init__(self, library: Path | None = None, turns: TurnOrder = "forward") -> None:
+        """Load `library`, by default the exact one; threads take turns in that order."""
+        self._turns = ROUNDS[turns]
+        self._launch = ctypes.CDLL(str(library or compiled(*EXACT))).launch
+        place, number = ctypes.c_void_p, ctypes.c_int
+        self._launch.argtypes = [ctypes.c_char_p, place, place, ctypes.c_size_t, number]
+        self._launch.argtypes += [*[place] * 8, *[number] * 3, ctypes.c_double]
+
+    def launch(
+        self,
+        kernel: str,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        *arguments: float | None,
+        shared_bytes: int,
+    ) -> None:
+        """Run one kernel to its end; `arguments` are addresses, then numbers."""
+        sizes = [(ctypes.c_int * 3)(*size) for size in (grid, block)]
+        refused = self._launch(kernel.encode(), *sizes, shared_bytes, self._turns, *arguments)
+        assert not refused, kernel
+
+
 class ShimDevice:
     """Runs batches on the CPU, with as little shared memory and as many threads as asked for.
 
@@ -80,12 +105,8 @@ class ShimDevice:
         """Be a device of that size, whose threads take turns in that order."""
         self.limits = DeviceLimits(shared_bytes, threads)
         self.batches: list[int] = []
-        self._turns = ROUNDS[turns]
         self._memory_bytes = memory_bytes
-        self._launch = ctypes.CDLL(str(library or compiled(*EXACT))).launch
-        place, number = ctypes.c_void_p, ctypes.c_int
-        self._launch.argtypes = [ctypes.c_char_p, place, place, ctypes.c_size_t, number]
-        self._launch.argtypes += [*[place] * 8, *[number] * 3, ctypes.c_double]
+        self._library = ShimLibrary(library, turns)
 
     def free_bytes(self) -> int:
         """Return more than there is, so that the memory error of a batch is met."""
@@ -104,18 +125,25 @@ class ShimDevice:
             raise MemoryError
         assert plan.shared_bytes <= self.limits.shared_bytes
         self.batches.append(len(plan.pairs))
-        arena = np.full(plan.arena_floats + 16, np.nan, np.float32)
-        arena = arena[-arena.ctypes.data % 64 // 4 :][: plan.arena_floats]
+        arena = aligned_floats(plan.arena_floats)
         counts = np.zeros((len(plan.pairs), COUNTS), np.int32)
         output = results.ctypes.data
         outputs = (output, None) if results.dtype == np.uint8 else (None, output)
         inputs = [part.ctypes.data for part in (plan.frames, plan.pairs, plan.order, pixels, arena)]
         pointers = [*inputs, *outputs, counts.ctypes.data]
         for launch in plan.launches:
-            grid, block = ((ctypes.c_int * 3)(*size) for size in (launch.grid, launch.block))
-            refused = self._launch(
-                launch.kernel.encode(), grid, block, launch.shared_bytes, self._turns,
-                *pointers, launch.level, launch.warp, launch.first, bound_px,
-            )  # fmt: skip
-            assert not refused, launch.kernel
+            numbers = (launch.level, launch.warp, launch.first, bound_px)
+            self._library.launch(
+                launch.kernel,
+                launch.grid,
+                launch.block,
+                *(*pointers, *numbers),
+                shared_bytes=launch.shared_bytes,
+            )
         return counts
+
+
+def aligned_floats(count: int) -> NDArray[np.float32]:
+    """Return `count` NaN, aligned as memory of a device is."""
+    room = np.full(count + 16, np.nan, np.float32)
+    return room[-room.ctypes.data % 64 // 4 :][:count]
