@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +42,9 @@ class VideoSite:
     """Paths, in the order of arrival."""
     cookies: list[str] = field(default_factory=list)
     """The header of this name of each request."""
+    sent_bytes: int = 0
+    """Bytes of all bodies together."""
+    allows_ranges: bool = False
 
     def __enter__(self) -> Self:
         """Start listening on a free port."""
@@ -97,11 +101,18 @@ class VideoSite:
         self.cookies.append(handler.headers.get("Cookie", ""))
         left = self.replies.get(path) or [Reply(status=404)]
         reply = left.pop(0) if len(left) > 1 else left[0]
-        handler.send_response(reply.status)
-        for name, value in ({"Content-Length": str(len(reply.body))} | reply.headers).items():
+        body, status, headers = reply.body, reply.status, dict(reply.headers)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
+        if asked and self.allows_ranges and status == 200:
+            begin, end = int(asked[1]), min(int(asked[2]) + 1, len(body))
+            usual = {"Content-Range": f"bytes {begin}-{end - 1}/{len(body)}"}
+            body, status, headers = body[begin:end], 206, usual | headers
+        self.sent_bytes += len(body)
+        handler.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(reply.body)
+        handler.wfile.write(body)
 
     def settings(self, **changes: Any) -> SourceSettings:  # noqa: ANN401 - fields
         """Return settings under which only this site is asked, without a pace."""
@@ -120,7 +131,7 @@ class VideoSite:
         return YouTubeSource(self.settings(**changes))
 
 
-class VideoSiteIE(InfoExtractor):  # type: ignore[misc] # yt-dlp has no types
+class VideoSiteIE(InfoExtractor):
     """Reads the pages of a `VideoSite`."""
 
     IE_NAME = "VideoSite"

@@ -32,6 +32,8 @@ class Found:
     """Whether the file is a temporary one that may be moved away."""
     sound: Path | None = None
     """A second file that has the sound of `path`, complete; to be joined to it."""
+    starts_at_seconds: float = 0.0
+    """Second of the video at which the file begins, where `is_whole_video` holds but for that."""
     cut_digest: str = ""
     """Of the recipe the clip was cut by, for a clip that this package made; else empty."""
     sha256: str = ""

@@ -143,8 +143,9 @@ class YouTubeSource:
         """
         del label
         if self._is_by_clip:
-            return {clip: self._get(clip, scratch) for clip in clips}
-        return dict.fromkeys(clips, self._get(clips[0], scratch))
+            return {clip: self._get(clip, scratch, span=None) for clip in clips}
+        span = min(clip.start_seconds for clip in clips), max(clip.end_seconds for clip in clips)
+        return dict.fromkeys(clips, self._get(clips[0], scratch, span=span))
 
     @property
     def _is_by_clip(self) -> bool:
@@ -191,8 +192,10 @@ class YouTubeSource:
         """Return why a video's description cannot be had, None if it can."""
         return self._session().look(self._url(ClipId(youtube_id, 0, 1)))
 
-    def _get(self, clip: ClipId, scratch: Path) -> Found | ClipError:
-        """Return the file behind the address of `clip`, or the reason.
+    def _get(
+        self, clip: ClipId, scratch: Path, *, span: tuple[float, float] | None
+    ) -> Found | ClipError:
+        """Return the file behind the address of `clip`, at least its `span`, or the reason.
 
         Raises:
             EnvironmentFault: As `fetch` does.
@@ -204,7 +207,7 @@ class YouTubeSource:
             with os_faults(f"creating {folder}"):
                 folder.mkdir()
             self.pace.take_turn()
-            answer = session.download(url, folder)
+            answer = session.download(url, folder, span=span)
             if not isinstance(answer, Failure):
                 return Found(
                     answer.video,
@@ -212,6 +215,7 @@ class YouTubeSource:
                     is_whole_video=not self._is_by_clip,
                     is_ours=True,
                     sound=answer.sound,
+                    starts_at_seconds=answer.starts_at_seconds,
                 )
             asked[type(answer.error)] += 1
             if not self._tries_again(answer, times=asked[type(answer.error)]):

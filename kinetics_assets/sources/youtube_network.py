@@ -61,7 +61,7 @@ def _downloader_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
         def _hook_progress(self, status: Any, info_dict: Any) -> None:  # noqa: ANN401 - yt-dlp's
             pass
 
-    ours = {HlsFD: NativeHlsFD, HttpFD: QuietHttpFD}
+    ours: dict[Any, Any] = {HlsFD: NativeHlsFD, HttpFD: QuietHttpFD}
 
     class GuardedYoutubeDL(yt_dlp.YoutubeDL):
         def __init__(self, params: dict[str, Any], guard: Guard) -> None:

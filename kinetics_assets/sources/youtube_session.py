@@ -30,6 +30,7 @@ from kinetics_assets.sources.local import SUFFIXES
 from kinetics_assets.sources.youtube_cookies import read_cookies
 from kinetics_assets.sources.youtube_errors import hide, kinetics_error
 from kinetics_assets.sources.youtube_network import guarded_downloader
+from kinetics_assets.sources.youtube_part import download_part
 from kinetics_assets.sources.youtube_proxy import Proxy
 
 FORMAT = "bv*[ext=mp4]+ba[ext=m4a]/b[ext=mp4]/bv*+ba/b/bv*"
@@ -40,6 +41,7 @@ _VIDEOS = 500
 """After so many videos a session begins anew, so that nothing in it grows for ever."""
 _MATROSKA_START = b"\x1a\x45\xdf\xa3"
 _NOT_YET = frozenset({"is_live", "is_upcoming", "post_live"})
+_IN_FRAGMENTS = frozenset({"mp4", "m4a"})
 _SUFFIX = re.compile(r"[a-z0-9]{1,8}", re.ASCII)
 
 
@@ -50,6 +52,8 @@ class Download:
     video: Path
     sound: Path | None
     """The sound, if it is not in `video`."""
+    starts_at_seconds: float = 0.0
+    """Second of the video at which `video` begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,18 @@ class Session:
         """Begin without a downloader; it is made for the first video."""
         self._heard = _Listener()
 
-    def download(self, url: str, folder: Path) -> Download | Failure:
-        """Return the files of the video at `url`, in the empty `folder`, or why there are none."""
-        return self._attempt(url, folder)
+    def download(
+        self, url: str, folder: Path, *, span: tuple[float, float] | None = None
+    ) -> Download | Failure:
+        """Return the files of the video at `url`, or why there are none.
+
+        Args:
+            url: Address of the page or file.
+            folder: Existing and empty; the files are put there.
+            span: (start, end) of what is needed, in seconds. Of a long video only the part with it
+                is fetched, where that can be had. None means all.
+        """
+        return self._attempt(url, folder, span)
 
     def look(self, url: str) -> KineticsError | None:
         """Return why there is no description of the video at `url`, None if there is one."""
@@ -92,7 +105,9 @@ class Session:
             self._downloader.close()
         self._downloader, self._videos = None, 0
 
-    def _attempt(self, url: str, folder: Path | None) -> Download | Failure:
+    def _attempt(
+        self, url: str, folder: Path | None, span: tuple[float, float] | None = None
+    ) -> Download | Failure:
         """Return the files, or why there are none; without a folder only the description."""
         guard = Guard(
             self.egress,
@@ -111,8 +126,11 @@ class Session:
             parts = _parts(info, guard)
             has_description = True
             if folder is not None:
-                files = [self._file(info, part, folder, n) for n, part in enumerate(parts)]
-                answer = Download(files[0], files[1] if len(files) > 1 else None)
+                if (info.get("duration") or 0) <= self.settings.youtube_whole_minutes * 60:
+                    span = None
+                files = [self._file(info, p, folder / f"{n}", span) for n, p in enumerate(parts)]
+                (video, starts_at), *sound = files
+                answer = Download(video, sound[0][0] if sound else None, starts_at)
         except KineticsError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001 - yt-dlp raises anything
@@ -147,16 +165,25 @@ class Session:
         now = tuple(cookie.value for cookie in jar if cookie.value)
         return (*self._secrets, *now, *(guard.proxy.secrets if guard.proxy else ()))
 
-    def _file(self, info: dict[str, Any], part: dict[str, Any], folder: Path, number: int) -> Path:
-        """Return one downloaded file.
+    def _file(
+        self,
+        info: dict[str, Any],
+        part: dict[str, Any],
+        path: Path,
+        span: tuple[float, float] | None,
+    ) -> tuple[Path, float]:
+        """Return one downloaded file, `path` with a suffix, and the second at which it begins.
 
         Raises:
             EmptyFile, DownloadFailed: There is none, or it has no bytes.
         """
-        whole = {name: value for name, value in info.items() if name != "requested_formats"}
         suffix = str(part.get("ext") or "").lower()
-        name = f"{number}.{suffix if _SUFFIX.fullmatch(suffix) else 'bin'}"
-        path = folder / name
+        path = path.with_suffix(f".{suffix if _SUFFIX.fullmatch(suffix) else 'bin'}")
+        if span and suffix in _IN_FRAGMENTS and part.get("protocol") in {"http", "https"}:
+            starts_at = download_part(self._downloader, part, path, span)
+            if starts_at is not None:
+                return path, starts_at
+        whole = {name: value for name, value in info.items() if name != "requested_formats"}
         self._downloader.dl(str(path), whole | part)
         if not path.is_file() or path.is_symlink():
             heard = [*self._heard.errors, *self._heard.warnings]
@@ -166,8 +193,8 @@ class Session:
         if not start:
             raise EmptyFile("The source sent no bytes.")
         if path.suffix in SUFFIXES:
-            return path
-        return path.rename(path.with_suffix(".mkv" if start == _MATROSKA_START else ".mp4"))
+            return path, 0.0
+        return path.rename(path.with_suffix(".mkv" if start == _MATROSKA_START else ".mp4")), 0.0
 
     def _params(self) -> dict[str, Any]:
         """Return yt-dlp's options."""

@@ -6,6 +6,7 @@ they are looked for before the first request.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import shutil
@@ -101,10 +102,8 @@ def _programs(runtime: str) -> list[Path]:
     """Return where the program `runtime` may be: on the path, or installed as a package."""
     found = [Path(path)] if (path := shutil.which(runtime)) else []
     if runtime == "deno" and importlib.util.find_spec("deno"):
-        from deno import find_deno_bin
-
         try:
-            found.append(Path(find_deno_bin()))
+            found.append(Path(importlib.import_module("deno").find_deno_bin()))
         except FileNotFoundError:
             return found
     return found

@@ -12,6 +12,7 @@ from kinetics_assets.core.errors import (
     ClipError,
     ConfirmedUnavailable,
     DownloadFailed,
+    MassFailure,
     NotAtSource,
     OutOfRange,
     TooShort,
@@ -66,6 +67,7 @@ class VideosJob:
         self._settings = order.settings
         self._cut_digest = recipe_digest(Stage.VIDEOS, order.settings)
         self._held: list[tuple[ManifestRow, Desk]] = []
+        self._lacks_verdict = False
 
     @cached_property
     def _sources(self) -> list[tuple[Source, Breaker]]:
@@ -118,7 +120,9 @@ class VideosJob:
                     failures[clip_id].append(_Failure(source.name, source.may_heal, error))
                     breaker.failed(error)
         if any(breaker.fault for _, breaker in self._sources):
-            return  # a source that could not be asked may have the clip: no verdict
+            # a source that could not be asked may have the clip: no verdict
+            self._lacks_verdict = self._lacks_verdict or bool(wanted)
+            return
         for clip in wanted.values():
             self._commit_failure(desk.known[clip.id], failures[clip.id], desk)
 
@@ -129,7 +133,8 @@ class VideosJob:
     def finish(self) -> None:
         """Settle the verdicts that were held back, or raise what stopped a source.
 
-        The other sources gave what they have before this is raised.
+        The other sources gave what they have before this is raised; if that was everything, a
+        source that is down is no failure.
 
         Raises:
             EnvironmentFault: A source could not be asked; its clips have no verdict.
@@ -139,7 +144,8 @@ class VideosJob:
             if isinstance(source, Closing):
                 source.close()
         for _, breaker in made:
-            if breaker.fault:
+            lacks = self._lacks_verdict or self._held or isinstance(breaker.fault, MassFailure)
+            if breaker.fault and lacks:
                 raise breaker.fault
         for row, desk in self._held:
             desk.commit(row, lambda: None)
@@ -213,8 +219,8 @@ class VideosJob:
                 facts = worker.trim(
                     found.path,
                     temp,
-                    start_seconds=clip.id.start_seconds,
-                    end_seconds=clip.id.end_seconds,
+                    start_seconds=clip.id.start_seconds - found.starts_at_seconds,
+                    end_seconds=clip.id.end_seconds - found.starts_at_seconds,
                     recipe=self._settings.videos,
                 )
             else:
@@ -251,7 +257,7 @@ class VideosJob:
         """
         if found.is_whole_video is False:
             return False
-        duration = worker.length_seconds(found.path)
+        duration = found.starts_at_seconds + worker.length_seconds(found.path)
         is_clip_length = duration <= clip.id.duration_seconds + _SAME_LENGTH_SECONDS
         if found.is_whole_video is None and is_clip_length:
             return False

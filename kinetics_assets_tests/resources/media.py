@@ -341,3 +341,31 @@ def _bar_planes(
     chroma = [np.tile(row[::2], (height // 2, 1)).reshape(-1) for row in (u, v)]
     packed = np.concatenate([luma_plane.reshape(-1), *chroma])
     return packed.reshape(height * 3 // 2, recipe.width_px)
+
+
+def in_fragments(whole: Path, kind: str) -> bytes:
+    """Return a file with the first stream of `kind` of `whole`, in fragments with an index.
+
+    This is how sites keep pictures and sound apart.
+    """
+    path = whole.with_name(f"{whole.name}.{kind}")
+    options = {"movflags": "dash+frag_keyframe+global_sidx+empty_moov+default_base_moof"}
+    options |= {"frag_duration": "2000000"}
+    with (
+        av.open(str(whole)) as source,
+        av.open(str(path), "w", format="mp4", container_options=options) as out,
+    ):
+        stream = next(stream for stream in source.streams if stream.type == kind)
+        copy = out.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    return path.read_bytes()
+
+
+def packets_of(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
+    """Return (time, bytes) of each packet of the first stream of `kind`."""
+    with av.open(str(path)) as source:
+        stream = next(stream for stream in source.streams if stream.type == kind)
+        return [(packet.pts, bytes(packet)) for packet in source.demux(stream) if packet.size]

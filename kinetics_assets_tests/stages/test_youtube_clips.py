@@ -41,10 +41,10 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[VideoSite]:
 def one_clip(order: ClassOrder, changed: Changed, tmp_path: Path, site: VideoSite) -> Changed:
     """Return what gives a class of one clip, of a video that is asked of `site`."""
     listed = tmp_path / "train.csv"
-    row = f"{order.label},{ID},1,3,train\n"
-    listed.write_text(f"label,youtube_id,time_start,time_end,split\n{row}", encoding="utf-8")
 
-    def change(**more: object) -> ClassOrder:
+    def change(span: tuple[int, int] = (1, 3), **more: object) -> ClassOrder:
+        row = f"{order.label},{ID},{span[0]},{span[1]},train\n"
+        listed.write_text(f"label,youtube_id,time_start,time_end,split\n{row}", encoding="utf-8")
         made = changed(
             annotations=AnnotationSettings(source=str(listed)),
             sources=replace(site.settings(**more), order=("youtube",)),
@@ -61,19 +61,6 @@ def _row(order: ClassOrder) -> ManifestRow:
     return row
 
 
-def _part(whole: Path, kind: str) -> bytes:
-    """Return a file with the one stream of `kind` of `whole`."""
-    path = whole.with_name(kind)
-    with av.open(str(whole)) as source, av.open(str(path), "w", format="mp4") as out:
-        stream = next(stream for stream in source.streams if stream.type == kind)
-        copy = out.add_stream_from_template(stream)
-        for packet in source.demux(stream):
-            if packet.size:
-                packet.stream = copy
-                out.mux(packet)
-    return path.read_bytes()
-
-
 def test_a_clip_of_a_video_whose_sound_is_apart(
     site: VideoSite, one_clip: Changed, tmp_path: Path
 ) -> None:
@@ -84,7 +71,7 @@ def test_a_clip_of_a_video_whose_sound_is_apart(
         {"vcodec": "none", "acodec": "mp4a", "ext": "m4a"},
     ]
     for record, kind in zip(both, ("video", "audio"), strict=True):
-        record |= {"format_id": kind, "url": site.has(f"/{kind}", _part(whole, kind))}
+        record |= {"format_id": kind, "url": site.has(f"/{kind}", media.in_fragments(whole, kind))}
     site.describes(ID, {"formats": both})
     order = one_clip()
     run_stage(Stage.VIDEOS, order)
@@ -95,6 +82,35 @@ def test_a_clip_of_a_video_whose_sound_is_apart(
         (sound,) = clip.streams.audio
         heard = sum(packet.duration or 0 for packet in clip.demux(sound))
         assert float(heard * (sound.time_base or 0)) == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_clip_of_a_long_video_is_the_same_from_a_part_of_it(
+    site: VideoSite, one_clip: Changed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures and sound of the fetched part give the very packets that the whole file gives."""
+    monkeypatch.setattr("kinetics_assets.sources.youtube_part._INDEX_BYTES", 4096)
+    whole = media.plain(tmp_path / "whole", frames=1000, audio_codec="aac", gop=50)
+    both: list[dict[str, object]] = [
+        {"vcodec": "avc1", "acodec": "none", "ext": "mp4", "height": 64, "width": 96},
+        {"vcodec": "none", "acodec": "mp4a", "ext": "m4a"},
+    ]
+    for record, kind in zip(both, ("video", "audio"), strict=True):
+        record |= {"format_id": kind, "url": site.has(f"/{kind}", media.in_fragments(whole, kind))}
+    site.describes(ID, {"formats": both, "duration": 3600})
+    packets, sent = [], []
+    for allows_ranges in (True, False):
+        site.allows_ranges, site.sent_bytes = allows_ranges, 0
+        order = one_clip(span=(31, 34))
+        run_stage(Stage.VIDEOS, order)
+        row = _row(order)
+        assert (row.status, row.frames_decoded) == (Status.OK, 75)
+        path = order.layout.video(order.split, order.label, row.clip)
+        packets.append([media.packets_of(path, kind) for kind in ("video", "audio")])
+        sent.append(site.sent_bytes)
+        order.layout.manifest(order.split, Stage.VIDEOS, order.label).unlink()
+        path.unlink()
+    assert packets[0] == packets[1]
+    assert sent[0] < 0.5 * sent[1]
 
 
 def test_no_secret_is_left_anywhere(
