@@ -357,3 +357,23 @@ def test_a_bot_check_stops_the_source_at_once(
     assert len(asked) == 1
     assert all(row.reason is None for row in rows_of(order))
     assert HostPace(source.host).paused() is not None
+
+
+def test_a_source_that_is_down_does_not_matter_when_others_gave_all(
+    script: Script, asked_of: Changed, pool_of_clips: Path, tmp_path: Path
+) -> None:
+    """A class that is complete is no failure, though one source could not be asked."""
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    clip = min((pool_of_clips / "abseiling").iterdir())
+    for number in range(CLIPS):
+        (pool / f"{number:011d}_000000_000001.mp4").hardlink_to(clip)
+    order = asked_of(order=("youtube", "local"), local_folders=(pool,), connections=1)
+    source = script(lambda _: VideoUnavailable("x"), None)
+
+    def fetch(*_: object, **__: object) -> Mapping[ClipId, ClipError]:
+        raise BotCheck("Sign in to confirm you are not a bot")
+
+    source.fetch = fetch  # type: ignore[method-assign] # what a bot check does
+    report = run_stage(Stage.VIDEOS, order)
+    assert {row.status for row in report.rows} == {Status.OK}
