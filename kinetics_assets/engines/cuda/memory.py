@@ -93,15 +93,12 @@ def lay_out(shapes: Sequence[ClipShape]) -> tuple[Records, Records, Extent]:
     frames = np.zeros(count, FRAME)
     pairs = np.zeros(count - len(shapes), PAIR)
     extent = Extent()
-    frame = pair = 0
-    for shape in shapes:
-        sizes = tvl1.level_sizes(shape.height_px, shape.width_px)
-        for index in range(shape.frames):
-            _fill_frame(frames[frame], sizes, extent, is_second=index > 0)
-            if index > 0:
-                _fill_pair(pairs[pair], frame, sizes, extent)
-                pair += 1
-            frame += 1
+    frame = 0
+    for index, shape in enumerate(shapes):
+        pair = frame - index  # each clip before has one pair less than frames
+        _fill_frames(frames[frame : frame + shape.frames], shape, extent)
+        _fill_pairs(pairs[pair : pair + shape.frames - 1], frame, shape, extent)
+        frame += shape.frames
     return frames, pairs, extent
 
 
@@ -119,30 +116,39 @@ def cell_pitch(width_px: int) -> int:
     return _rounded_up(CELL_FLOATS * width_px, 4)
 
 
-def _fill_frame(
-    record: np.void, sizes: list[tuple[int, int]], extent: Extent, *, is_second: bool
-) -> None:
-    """Fill in the record of one frame; the texture is read of second frames only."""
+def _fill_frames(records: Records, shape: ClipShape, extent: Extent) -> None:
+    """Fill in the records of one clip's frames; textures are read of second frames only."""
+    sizes = tvl1.level_sizes(shape.height_px, shape.width_px)
     texture, *planes = _frame_floats(sizes)
-    record["pixels"] = extent.pixels
-    extent.pixels += sizes[0][0] * sizes[0][1]
-    record["texture"] = extent.take(texture) if is_second else -1
-    for level, (size, floats) in enumerate(zip(sizes, planes, strict=True)):
-        record["level"][level] = (*size, extent.take(floats))
+    numbers = np.arange(shape.frames)
+    records["pixels"] = extent.pixels + numbers * shape.height_px * shape.width_px
+    extent.pixels += shape.frames * shape.height_px * shape.width_px
+    records["texture"] = extent.take((shape.frames - 1) * texture) + (numbers - 1) * texture
+    records["texture"][0] = -1
+    for level, ((height, width), floats) in enumerate(zip(sizes, planes, strict=True)):
+        here = records["level"][:, level]
+        here["height"], here["width"] = height, width
+        here["plane"] = extent.take(shape.frames * floats) + numbers * floats
 
 
-def _fill_pair(record: np.void, second: int, sizes: list[tuple[int, int]], extent: Extent) -> None:
-    """Fill in the record of the pair whose second frame is number `second`."""
+def _fill_pairs(records: Records, first_frame: int, shape: ClipShape, extent: Extent) -> None:
+    """Fill in the records of one clip's pairs; its frames are counted from `first_frame`."""
+    sizes = tvl1.level_sizes(shape.height_px, shape.width_px)
     cells, coarse = _pair_floats(sizes)
-    record["first"], record["second"], record["levels"] = second - 1, second, len(sizes)
-    record["cells"], record["coarse"] = extent.take(cells), extent.take(coarse)
-    record["output"] = extent.results
-    extent.results += 2 * sizes[0][0] * sizes[0][1]
+    count = shape.frames - 1
+    numbers = np.arange(count)
+    results = 2 * shape.height_px * shape.width_px
+    records["first"], records["second"] = first_frame + numbers, first_frame + 1 + numbers
+    records["levels"] = len(sizes)
+    records["cells"] = extent.take(count * cells) + numbers * cells
+    records["coarse"] = extent.take(count * coarse) + numbers * coarse
+    records["output"] = extent.results + numbers * results
+    extent.results += count * results
     for level, (height, width) in enumerate(sizes):
         coarser = sizes[min(level + 1, len(sizes) - 1)]
         ratios = (1.0 / (height / coarser[0]), 1.0 / (width / coarser[1]))
         threshold = tvl1.stop_threshold(height, width)
-        record["level"][level] = (height, width, cell_pitch(width), 0, *ratios, threshold)
+        records["level"][:, level] = (height, width, cell_pitch(width), 0, *ratios, threshold)
 
 
 def _frame_floats(sizes: list[tuple[int, int]]) -> list[int]:

@@ -175,7 +175,7 @@ def _plan_levels(
     frames: Records, pairs: Records, limits: DeviceLimits
 ) -> tuple[NDArray[np.int32], list[Launch]]:
     """Return the solver's pairs and the launches, coarse to fine; fill in the depths of sweeps."""
-    order: list[int] = []
+    order: list[NDArray[np.int64]] = []
     launches = []
     for level in reversed(range(int(pairs["levels"].max()))):
         tiles = _tiles(pairs, level)
@@ -190,33 +190,37 @@ def _plan_levels(
             ]
         if level > 0:
             launches.append(Launch("end_level", tiles, level=level))
-    return np.array(order, np.int32), launches
+    return np.concatenate(order).astype(np.int32), launches
 
 
 def _plan_solvers(
-    pairs: Records, level: int, limits: DeviceLimits, order: list[int]
+    pairs: Records, level: int, limits: DeviceLimits, order: list[NDArray[np.int64]]
 ) -> list[tuple[str, int, int, int, int]]:
     """Return kernel, blocks, threads, shared memory and first of each solver of a level.
 
     Appends the pairs of each to `order`, largest first, since the last to start ends alone.
     """
     records = pairs["level"][:, level]
-    sizes = {(int(height), int(width)) for height, width in records[["height", "width"]]} - {(0, 0)}
+    distinct = np.unique(np.stack([records["height"], records["width"]], axis=1), axis=0)
+    sizes = {(height, width) for height, width in distinct.tolist() if height > 0}
     in_ring = {size for size in sizes if sweep_depth(*size, limits) > 0}
     solvers = []
+    first = sum(len(members) for members in order)
     for kernel, chosen in zip(SOLVERS, (in_ring, sizes - in_ring), strict=True):
         if not chosen:
             continue
         threads = max(_threads(width, limits.threads) for _, width in chosen)
-        first, shared_bytes = len(order), 0
+        count = shared_bytes = 0
         for height, width in sorted(chosen, key=lambda size: (-size[0] * size[1], size)):
             depth = sweep_depth(height, width, DeviceLimits(limits.shared_bytes, threads))
             rows = 2 * depth + 1 if depth else 0
             shared_bytes = max(shared_bytes, _shared_bytes(width, rows=rows))
-            members = (records["height"] == height) & (records["width"] == width)
-            records["depth"][members] = max(depth, 1)
-            order += np.flatnonzero(members).tolist()
-        solvers.append((kernel, len(order) - first, threads, shared_bytes, first))
+            is_member = (records["height"] == height) & (records["width"] == width)
+            records["depth"][is_member] = max(depth, 1)
+            order.append(np.flatnonzero(is_member))
+            count += len(order[-1])
+        solvers.append((kernel, count, threads, shared_bytes, first))
+        first += count
     return solvers
 
 
