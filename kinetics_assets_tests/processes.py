@@ -33,9 +33,11 @@ def marked(mark: str) -> dict[int, str]:
     return found
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait until `condition` holds; fail with `what` was waited for after a minute."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def until(
+    condition: Callable[[], object], what: str, *, seconds: float = _PATIENCE_SECONDS
+) -> None:
+    """Wait until `condition` holds; fail with `what` was waited for after `seconds`."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.1)

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,20 @@ _RESOLVE = (
     "from kinetics_assets.engines.registry import resolve_engine; print(resolve_engine('auto'))"
 )
 _RESOLVE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseOrder:
+    """What is to be leased."""
+
+    dataset: str
+    """Whose ``limits`` count."""
+    holder: str
+    """Who takes the lease, for people."""
+
+    def pack(self) -> str:
+        """Return the order as one command-line argument."""
+        return json.dumps(asdict(self))
 
 
 def gpu_step_tags(dataset: str) -> dict[str, str]:

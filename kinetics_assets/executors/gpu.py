@@ -34,8 +34,7 @@ from dagster._core.executor.step_delegating import (
 )
 from dagster._utils.interrupts import capture_interrupts as signals_cancel_run
 
-from kinetics_assets.executors.devices import DATASET_TAG, DEVICE_TAG
-from kinetics_assets.executors.leased_step import LeaseOrder
+from kinetics_assets.executors.devices import DATASET_TAG, DEVICE_TAG, LeaseOrder
 from kinetics_assets.executors.nursery import Birth, Nursery
 from kinetics_assets.io.devices import VISIBLE
 from kinetics_assets.io.processes import identity

@@ -11,27 +11,12 @@ import json
 import os
 import runpy
 import sys
-from dataclasses import asdict, dataclass
 
 from kinetics_assets.core.errors import EnvironmentFault
-from kinetics_assets.executors.devices import FAULT_VARIABLE
+from kinetics_assets.executors.devices import FAULT_VARIABLE, LeaseOrder
 from kinetics_assets.io.devices import VISIBLE, find_devices
 from kinetics_assets.io.leases import hold_device
 from kinetics_assets.io.settings_file import load_settings
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseOrder:
-    """What is to be leased."""
-
-    dataset: str
-    """Whose ``limits`` count."""
-    holder: str
-    """Who takes the lease, for people."""
-
-    def pack(self) -> str:
-        """Return the order as one command-line argument."""
-        return json.dumps(asdict(self))
 
 
 def lease_environment(order: LeaseOrder) -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""Real steps that want a GPU, for the tests of leases; a run is ``-m`` this with home and job."""
+"""Real steps that want a GPU, for the tests of leases."""
 
 # no `from __future__ import annotations`: Dagster compares the type of `context` itself
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import dagster as dg
 from kinetics_assets.assets.faults import as_failures
 from kinetics_assets.core.clips import Split
 from kinetics_assets.executors.devices import GPU_POOL, gpu_step_tags, refuse_lost_device
-from kinetics_assets.executors.gpu import kinetics_executor, signals_cancel_run
+from kinetics_assets.executors.gpu import kinetics_executor
 from kinetics_assets.io.leases import held_lease, lease_descriptors
 from kinetics_assets.io.settings_file import load_settings
 
@@ -104,16 +103,3 @@ defs = dg.Definitions(
 def job(name: str) -> dg.JobDefinition:
     """Return a job by name."""
     return defs.resolve_job_def(name)
-
-
-def main(home: str, name: str) -> int:
-    """Execute a job on the instance of `home`; return 0 when it succeeded."""
-    pointer = dg.build_reconstructable_job(
-        "kinetics_assets_tests.executors.gpu_steps", "job", (name,), {}, str(Path.cwd())
-    )
-    with signals_cancel_run(), dg.DagsterInstance.from_config(home) as instance:
-        return 0 if dg.execute_job(pointer, instance).success else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

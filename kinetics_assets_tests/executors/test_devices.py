@@ -19,11 +19,12 @@ from kinetics_assets.core.settings import FlowRecipe, Limits, Settings
 from kinetics_assets.executors import devices
 from kinetics_assets.executors.devices import (
     FAULT_VARIABLE,
+    LeaseOrder,
     flow_needs_gpu,
     gpu_places,
     refuse_lost_device,
 )
-from kinetics_assets.executors.leased_step import LeaseOrder, lease_environment
+from kinetics_assets.executors.leased_step import lease_environment
 from kinetics_assets.io.leases import held_lease
 
 TOP = Path(__file__).parents[2]

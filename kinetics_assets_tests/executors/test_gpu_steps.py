@@ -29,6 +29,7 @@ from kinetics_assets_tests.executors.web import Web
 from kinetics_assets_tests.processes import MARK, marked, new_mark, until
 
 STEPS = "kinetics_assets_tests.executors.gpu_steps"
+RUN = "kinetics_assets_tests.executors.gpu_run"
 DEVICES = ("left", "right")
 RUNS = 8
 PATIENCE_SECONDS = 120.0
@@ -62,7 +63,7 @@ class Machine:
     def start(self, job: str) -> int:
         """Return the process of a new run."""
         birth = Birth(
-            STEPS, (str(self.home), f"{job}_job"), environment=self.environment, has_nursery=True
+            RUN, (str(self.home), f"{job}_job"), environment=self.environment, has_nursery=True
         )
         return self.nursery.fork(birth)
 
@@ -77,7 +78,7 @@ class Machine:
 
     def first(self, step: str) -> dict[str, Any]:
         """Return the first note of a step, waiting for it."""
-        until(lambda: self.seen(step), f"the step {step} to begin")
+        until(lambda: self.seen(step), f"the step {step} to begin", seconds=PATIENCE_SECONDS)
         return self.seen(step)[0]
 
     def run(self) -> dg.DagsterRun:
@@ -152,7 +153,11 @@ def test_runs_at_once_fill_the_devices_and_never_exceed_the_slots(
         storage.set_concurrency_slots(GPU_POOL, RUNS)
     pids = [machine.start("sharing") for _ in range(RUNS)]
     begun = RUNS if slots == 1 else places
-    until(lambda: len(machine.seen("sharing")) >= places, "the slots to be filled")
+    until(
+        lambda: len(machine.seen("sharing")) >= places,
+        "the slots to be filled",
+        seconds=PATIENCE_SECONDS,
+    )
     while len(machine.events(dg.DagsterEventType.STEP_WORKER_STARTING)) < begun:
         time.sleep(LOOK_AGAIN_SECONDS)
     time.sleep(LOOK_AGAIN_SECONDS)  # for one too many to show itself

@@ -17,6 +17,7 @@ from typing import Any, Self
 from kinetics_assets_tests.processes import until
 
 TOP = Path(__file__).parents[2]
+_PATIENCE_SECONDS = 180.0
 _LAUNCHES_ITSELF = """
 telemetry:
   enabled: false
@@ -63,7 +64,7 @@ class Web:
 
     def __enter__(self) -> Self:
         """Wait until it answers."""
-        until(self._answers, "the web server to answer")
+        until(self._answers, "the web server to answer", seconds=_PATIENCE_SECONDS)
         return self
 
     def __exit__(
@@ -101,6 +102,6 @@ class Web:
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
