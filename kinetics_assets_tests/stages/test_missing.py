@@ -23,8 +23,6 @@ from kinetics_assets.io.journal import Journal
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_manifest, write_manifest
 from kinetics_assets.stages.missing import select_classes
-from kinetics_assets.stages.order import ClassOrder
-from kinetics_assets.stages.run import run_stage
 from kinetics_assets.stages.selection import Choice, Selection
 from kinetics_assets_tests.stages.prepared import CLASSES, NOW, clips, fail, output, prepared
 from kinetics_assets_tests.trees import files_and_times
@@ -256,26 +254,3 @@ def test_words_are_checked() -> None:
         with pytest.raises(InputError, match="video_removed"):
             chosen_reasons([name])
     assert all(reason.kind is not Kind.ENVIRONMENT for reason in Reason if reason.is_verdict)
-
-
-def test_pictures_that_were_altered_are_seen(order: ClassOrder) -> None:
-    """An altered, a lost and an extra picture each make the class damaged; the run mends them."""
-    stages = (VIDEOS, Stage.RAWFRAMES)
-    for stage in stages:
-        report = run_stage(stage, order)
-    folders = [order.layout.base / row.path for row in report.rows if row.path]
-    (folders[0] / "img_00001.jpg").write_bytes((folders[0] / "img_00002.jpg").read_bytes())
-    (folders[1] / "img_00002.jpg").unlink()
-    (folders[2] / "img_99999.jpg").write_bytes(b"")
-    choice = Choice(stages=stages, splits=(TRAIN,), labels=(order.label,))
-    now = report.rows[0].finished_at or NOW
-    selection = select_classes(order.settings, choice, now=now)
-    (pictures,) = [one for one in selection.chosen if one.stage is Stage.RAWFRAMES]
-    assert pictures.needs[Need.DAMAGED] == 3
-    assert selection.must_check_files
-    assert run_stage(Stage.RAWFRAMES, order, check_files=True).changed == 3
-    assert not [
-        one
-        for one in select_classes(order.settings, choice, now=now).chosen
-        if Need.DAMAGED in one.needs
-    ]
