@@ -5,7 +5,7 @@ handler only, which asks a `Guard` before each request and each redirect, connec
 that was checked, and uses no proxy but the guard's. Other programs (ffmpeg, aria2c) would go round
 it, so formats that need one are refused.
 
-A downloader costs some 30 ms to make, so it is kept for many videos; each has its own guard.
+A downloader takes several ms to make, so it is kept for many videos; each has its own guard.
 
 The classes are made inside functions because their bases are yt-dlp's, which is loaded late.
 """
@@ -13,6 +13,7 @@ The classes are made inside functions because their bases are yt-dlp's, which is
 from __future__ import annotations
 
 import os
+import threading
 import urllib.request
 import zlib
 from functools import cache
@@ -25,6 +26,8 @@ from kinetics_assets.sources.guard import Guard
 
 _MAX_PAGE_BYTES = 64 * 2**20
 """Most bytes that a compressed answer may unpack to; pages have about one MB."""
+_TLS_CONTEXTS: dict[bool, Any] = {}
+_TLS_GUARD = threading.Lock()
 
 
 def guarded_downloader(params: dict[str, Any], *, guard: Guard) -> Any:  # noqa: ANN401 - no types
@@ -110,7 +113,7 @@ def _request_handler_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
             legacy_ssl_support: Any = None,  # noqa: ANN401
         ) -> urllib.request.OpenerDirector:
             opener = urllib.request.OpenerDirector()
-            context = self._make_sslcontext(legacy_ssl_support=legacy_ssl_support)
+            context = _tls_context(self, bool(legacy_ssl_support))
             for handler in (
                 opener_class(self.downloader, context),
                 urllib.request.HTTPCookieProcessor(cookiejar),
@@ -130,6 +133,15 @@ def _request_handler_class() -> Any:  # noqa: ANN401 - yt-dlp has no types
                 raise RequestError(cause=error) from error
 
     return GuardedRH
+
+
+def _tls_context(handler: Any, is_legacy: bool) -> Any:  # noqa: ANN401, FBT001 - yt-dlp has no types
+    """Return the process's one TLS context: to load the certificates of all authorities is slow."""
+    with _TLS_GUARD:
+        if is_legacy not in _TLS_CONTEXTS:
+            made = handler._make_sslcontext(legacy_ssl_support=is_legacy)  # noqa: SLF001 - a base's
+            _TLS_CONTEXTS[is_legacy] = made
+        return _TLS_CONTEXTS[is_legacy]
 
 
 @cache

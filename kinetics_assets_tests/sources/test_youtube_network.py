@@ -165,6 +165,7 @@ def test_what_is_built_on_in_yt_dlp_is_still_there() -> None:
         (yt_dlp.downloader.common.FileDownloader, "_hook_progress"),
         (_urllib.UrllibRH, "_create_instance"),
         (_urllib.UrllibRH, "_send"),
+        (_urllib.UrllibRH, "_make_sslcontext"),
         (_urllib.HTTPHandler, "gz"),
         (_urllib.HTTPHandler, "deflate"),
         (_urllib.HTTPHandler, "http_open"),
