@@ -116,6 +116,8 @@ def _machine(
     nursery: Nursery,
     monkeypatch: pytest.MonkeyPatch,
     stack: ExitStack,
+    *,
+    visible: str = "0",
     **settings: str,
 ) -> Machine:
     """Return a machine with these settings; its instance is open as long as `stack` is."""
@@ -125,7 +127,7 @@ def _machine(
     environment = {
         **{f"KINETICS_{name}": value for name, value in settings.items()},
         "KINETICS_MACHINE_DIR": os.environ["KINETICS_MACHINE_DIR"],
-        "CUDA_VISIBLE_DEVICES": "",
+        "CUDA_VISIBLE_DEVICES": visible,
         NOTES: str(notes),
     }
     for name, value in environment.items():
@@ -226,6 +228,21 @@ def test_a_run_terminated_in_the_ui_frees_its_devices(machine: Machine, tmp_path
     assert machine.ended(machine.start("hanging_once")) == 0
 
 
+def test_a_step_that_waits_for_a_device_ends_with_its_run(machine: Machine) -> None:
+    """A run can be canceled while its step waits; the step never takes the device."""
+    lease = hold_device(DEVICES[:1], slots=1, holder="the test")
+    run = machine.start("hanging_once")
+    while not machine.events(dg.DagsterEventType.STEP_WORKER_STARTING):
+        time.sleep(LOOK_AGAIN_SECONDS / 2)
+    machine.instance.report_run_canceling(machine.run())  # as the button in the UI does
+    os.kill(run, signal.SIGTERM)
+    assert machine.ended(run) is not None
+    assert machine.run().status is dg.DagsterRunStatus.CANCELED
+    lease.release()
+    assert _is_free()
+    assert machine.seen("hanging_once") == []
+
+
 def test_a_program_that_outlives_its_step_keeps_the_device_until_it_ends(machine: Machine) -> None:
     """Nobody gets the device while a helper of a dead step may still work on it."""
     run = machine.start("with_helper")
@@ -258,7 +275,7 @@ def test_a_step_without_any_device_fails_once_unless_its_engine_needs_none(
     engine: str, machine_with: Callable[..., Machine]
 ) -> None:
     """DeviceLost has cause and remedy and is not retried; a CPU engine does its work."""
-    machine = machine_with(FLOW__ENGINE=engine)
+    machine = machine_with(visible="", FLOW__ENGINE=engine)
     status = machine.ended(machine.start("careful"))
     (note,) = machine.seen("careful")
     assert (note["visible"], note["lease"]) == ("", None)
