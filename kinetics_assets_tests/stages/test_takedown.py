@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +43,7 @@ from kinetics_assets.stages.retire import read_retired
 from kinetics_assets.stages.run import run_stage
 from kinetics_assets.stages.takedown import Outcome, Scope, restore, take_down
 from kinetics_assets.verify import verify_dataset
+from kinetics_assets_tests.processes import until
 from kinetics_assets_tests.trees import files_and_times, public_files
 
 OTHER = "kinetics400"
@@ -332,28 +335,37 @@ def test_a_killed_step_is_no_way_back(datasets: list[Settings]) -> None:
     assert [r.reason for r in known if r.clip == clip] == [Reason.TAKEN_DOWN]
 
 
-def test_a_step_at_work_is_waited_for(datasets: list[Settings]) -> None:
+def test_a_step_at_work_is_waited_for(
+    datasets: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While a step holds its class, no file of the class is touched; it is told who is waited for.
 
     Cause: deleting a file that a step is about to publish or read would be a crash of that step.
     """
     clip = ok_clip(datasets[0])
     layout = Layout.of(datasets[0])
-    said, waiting = [], threading.Event()
+    said: list[str] = []
+    waits = threading.Event()
     scope = Scope(datasets[0].root, datasets, frozenset({clip.name}))
 
-    def tell(text: str) -> None:
-        said.append(text)
-        waiting.set()
+    @contextmanager
+    def watched(path: Path, *, wait: bool, what: str = "") -> Iterator[None]:
+        if wait:
+            waits.set()  # from here on it cannot go on before the lock is free
+        with exclusive(path, wait=wait, what=what):
+            yield
 
+    def work() -> None:
+        take_down(scope, reason="", tell=said.append)
+
+    monkeypatch.setattr(takedown_module, "exclusive", watched)
+    thread = threading.Thread(target=work)
     with exclusive(layout.lock(Split.TRAIN, Stage.FLOW, LABEL), wait=True):
-        thread = threading.Thread(
-            target=take_down, args=[scope], kwargs={"reason": "", "tell": tell}
-        )
         thread.start()
-        assert waiting.wait(60)
+        until(lambda: waits.is_set() or not thread.is_alive(), "the takedown to wait")
+        assert thread.is_alive()
         assert left_of(layout.base, clip)
-    thread.join(60)
+    thread.join()
     assert not left_of(layout.base, clip)
     assert str(os.getpid()) in said[0]
 
