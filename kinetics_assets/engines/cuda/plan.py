@@ -201,8 +201,8 @@ def _plan_solvers(
     Appends the pairs of each to `order`, largest first, since the last to start ends alone.
     """
     records = pairs["level"][:, level]
-    distinct = np.unique(np.stack([records["height"], records["width"]], axis=1), axis=0)
-    sizes = {(height, width) for height, width in distinct.tolist() if height > 0}
+    keys = np.unique(records["height"].astype(np.int64) << 32 | records["width"]).tolist()
+    sizes = {(key >> 32, key & 0xFFFFFFFF) for key in keys if key}
     in_ring = {size for size in sizes if sweep_depth(*size, limits) > 0}
     solvers = []
     first = sum(len(members) for members in order)

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -31,6 +32,28 @@ static dim3_ threadIdx, blockIdx, blockDim, gridDim;
 using std::isnan;
 using std::max;
 using std::min;
+
+static inline uint32_t __float_as_uint(float x)
+{
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+// The hardware's guess is off by as much as one unit in the last place; so is this one, up or down
+// as the argument falls. That of the root is not: with the compiler's own arithmetic, a few roots in
+// 10^8 would be wrong, and the hardware's errors, for which they are right, cannot be had here.
+static inline float reciprocal_guess(float x)
+{
+    const float value = 1.0f / x;
+    const int direction = int(__float_as_uint(x) * 2654435761u >> 30) - 1;
+    if (direction == 0 || std::isinf(value) || std::isnan(value)) return value;
+    return std::nextafterf(value, direction > 0 ? INFINITY : -INFINITY);
+}
+static inline float root_reciprocal_guess(float x)
+{
+    return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));
+}
 
 namespace shim {
 

@@ -21,7 +21,7 @@ from kinetics_assets.engines.cuda.memory import COUNTS
 from kinetics_assets.engines.cuda.plan import SOURCE, BatchPlan, DeviceLimits, macros
 
 HERE: Final = Path(__file__).parent
-EXACT: Final = ("-O2", "-ffp-contract=off")
+EXACT: Final = ("-O2", "-march=native", "-ffp-contract=off")
 ROUNDS: Final = {"forward": 0, "backward": 1, "shuffled": 2}
 
 TurnOrder = Literal["forward", "backward", "shuffled"]

@@ -172,7 +172,7 @@ def test_what_contraction_would_cost() -> None:
     exact = solve_clips(ShimDevice(), [pair], np.uint8, bound_px=20)[0].flow
     if "fma" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
         pytest.skip("this processor has no fused multiply-add")
-    library = compiled("-O2", "-ffp-contract=fast", "-mfma")
+    library = compiled("-O2", "-march=native", "-ffp-contract=fast")
     fused = solve_clips(ShimDevice(library=library), [pair], np.uint8, bound_px=20)[0].flow
     assert not np.array_equal(fused, exact)
     assert share_within_one_level(fused, exact) > 0.8
@@ -186,7 +186,7 @@ def test_sanitizers_find_nothing() -> None:
     ).stdout.strip()
     if not Path(runtime).is_absolute():
         pytest.skip("g++ has no address sanitizer here")
-    library = compiled("-O1", "-g", "-ffp-contract=off", *sanitizers)
+    library = compiled("-O1", "-g", "-march=native", "-ffp-contract=off", *sanitizers)
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("sanitized.py")), str(library)],
         env={
