@@ -82,22 +82,34 @@ def read_gpus(*, library: str = LIBRARY) -> tuple[Gpu, ...]:
     return gpus
 
 
+class _Status(Exception):
+    """A call to NVML that did not go well."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the status."""
+        super().__init__(number)
+        self.number = number
+
+
 def _ask_library(nvml: ctypes.CDLL) -> tuple[Gpu, ...]:
     """Return the GPUs that NVML knows."""
     count = ctypes.c_uint()
-    found, lost = [], 0
-    with _session(nvml):
-        _check(nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)))
-        for index in range(count.value):
-            handle = ctypes.c_void_p()
-            status = nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
-            if status == _LOST:
-                lost += 1
-                continue
-            _check(status)
-            found.append(Gpu(_uuid(nvml, handle), _mig_instances(nvml, handle)))
-    if lost and not found:
-        raise _problem(_LOST, "")
+    found = []
+    lost: _Status | None = None
+    try:
+        with _session(nvml):
+            _check(nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)))
+            for index in range(count.value):
+                try:
+                    found.append(_gpu(nvml, index))
+                except _Status as status:
+                    if status.number != _LOST:
+                        raise
+                    lost = status
+        if lost and not found:
+            raise lost
+    except _Status as status:
+        raise _problem(status.number, "") from None
     return tuple(found)
 
 
@@ -111,6 +123,13 @@ def _session(nvml: ctypes.CDLL) -> Iterator[None]:
         nvml.nvmlShutdown()
 
 
+def _gpu(nvml: ctypes.CDLL, index: int) -> Gpu:
+    """Return the GPU with this number."""
+    handle = ctypes.c_void_p()
+    _check(nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)))
+    return Gpu(_uuid(nvml, handle), _mig_instances(nvml, handle))
+
+
 def _uuid(nvml: ctypes.CDLL, handle: ctypes.c_void_p) -> str:
     """Return the UUID of a GPU or of a MIG instance."""
     text = ctypes.create_string_buffer(_TEXT_BYTES)
@@ -121,6 +140,8 @@ def _uuid(nvml: ctypes.CDLL, handle: ctypes.c_void_p) -> str:
 def _mig_instances(nvml: ctypes.CDLL, handle: ctypes.c_void_p) -> tuple[str, ...] | None:
     """Return the UUIDs of a GPU's MIG instances, None when MIG mode is off or unknown to it."""
     mode, pending, most = ctypes.c_uint(), ctypes.c_uint(), ctypes.c_uint()
+    if not hasattr(nvml, "nvmlDeviceGetMigMode"):  # a driver from before there was MIG
+        return None
     status = nvml.nvmlDeviceGetMigMode(handle, ctypes.byref(mode), ctypes.byref(pending))
     if status != 0 or not mode.value:
         return None
@@ -186,9 +207,9 @@ def _said(program: str, *arguments: str) -> str:
 
 
 def _check(status: Any) -> None:  # noqa: ANN401 - what ctypes returns
-    """Raise `DeviceLost` unless an NVML call went well."""
+    """Raise `_Status` unless an NVML call went well."""
     if status != 0:
-        raise _problem(int(status), "")
+        raise _Status(int(status))
 
 
 def _problem(status: int, words: str) -> DeviceLost:

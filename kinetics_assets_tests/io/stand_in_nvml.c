@@ -1,6 +1,6 @@
 /* What NVML answers, told by the environment: FAKE_INIT (status of the first call), FAKE_COUNT
-   (GPUs), FAKE_LOST (index of one off the bus), FAKE_MIG (index of one in MIG mode) and
-   FAKE_INSTANCES (its MIG instances). */
+   (GPUs), FAKE_LOST (index of one off the bus), FAKE_DYING (index of one that leaves it under way),
+   FAKE_MIG (index of one in MIG mode) and FAKE_INSTANCES (its MIG instances). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +24,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle)
 int nvmlDeviceGetUUID(void *handle, char *text, unsigned size)
 {
     size_t number = (size_t)handle;
+    if ((long)number - 1 == told("FAKE_DYING", -1)) return 15;
     if (number < 100) snprintf(text, size, "GPU-%04zu", number - 1);
     else snprintf(text, size, "MIG-%04zu", number - 100);
     return 0;

@@ -67,11 +67,12 @@ def test_the_library_tells_gpus_and_their_mig_instances(
     )
 
 
+@pytest.mark.parametrize("fault", ["lost", "dying"])
 def test_a_gpu_off_the_bus_is_left_out_as_long_as_there_is_another(
-    nvml: str, monkeypatch: pytest.MonkeyPatch
+    fault: str, nvml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One lost GPU does not stop the others; the only one lost is an error that says so."""
-    _tell(monkeypatch, count=2, lost=0)
+    _tell(monkeypatch, count=2, **{fault: 0})
     assert read_gpus(library=nvml) == (Gpu("GPU-0001"),)
     _tell(monkeypatch, count=1)
     with pytest.raises(DeviceLost, match=r"off the bus.*Xid"):
@@ -140,4 +141,20 @@ def test_a_machine_without_a_driver_is_told(
     """Neither library nor program: the driver is missing, or the container does not have it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DeviceLost, match=r"no NVIDIA driver.*Install the driver.*container"):
+        read_gpus(library=ABSENT)
+
+
+def test_a_program_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be started, and one that hangs, are faults of the driver too."""
+    program = tmp_path / "nvidia-smi"
+    program.write_bytes(b"\x7fELF, but broken")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(DeviceLost, match="does not answer"):
+        read_gpus(library=ABSENT)
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setattr("kinetics_assets.io.nvml._PROGRAM_SECONDS", 0.2)
+    with pytest.raises(DeviceLost, match=r"does not answer.*timed out"):
         read_gpus(library=ABSENT)
