@@ -7,6 +7,7 @@ patch release of a decoder does not make terabytes stale; full versions are in t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,7 @@ def recipe_digest(stage: Stage, settings: Settings, *extra: str) -> str:
         settings: Of the dataset.
         extra: What else decides the bytes: for flow, the resolved engine and its profile.
     """
-    tools = [f"{tool} {version(tool).split('.')[0]}" for tool in _TOOLS.get(stage, ())]
-    return digest(stage, _REVISION.get(stage, 1), tools, *_recipe(stage, settings), *extra)
+    return _digest(stage, _recipe(stage, settings), extra)
 
 
 def output_digest(recipe: str, input_sha256: str) -> str:
@@ -64,3 +64,10 @@ def _recipe(stage: Stage, settings: Settings) -> tuple[object, ...]:
         Stage.FLOW: (*size, settings.flow.bound_px),
         Stage.FILELISTS: (lists.videos_from, lists.shuffle, lists.seed),
     }[stage]
+
+
+@lru_cache(maxsize=64)
+def _digest(stage: Stage, recipe: tuple[object, ...], extra: tuple[str, ...]) -> str:
+    """Return the digest of a recipe; it is asked for with every row, and versions are in files."""
+    tools = [f"{tool} {version(tool).split('.')[0]}" for tool in _TOOLS.get(stage, ())]
+    return digest(stage, _REVISION.get(stage, 1), tools, *recipe, *extra)

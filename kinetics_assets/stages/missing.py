@@ -9,7 +9,7 @@ connected chain.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from kinetics_assets.core.clips import Split
@@ -209,7 +209,11 @@ class _Look:
     def _is_complete_enough(self, look: Outlook) -> bool:
         """Return whether the class reaches the settings' smallest completeness."""
         order = self._order
-        videos = read_known(order.layout, order.split, Stage.VIDEOS, order.label)
+        videos: Iterable[ManifestRow] = look.rows
+        if self._job.upstream is Stage.VIDEOS:
+            videos = look.inputs.values()
+        elif self._job.upstream is not None:
+            videos = read_known(order.layout, order.split, Stage.VIDEOS, order.label)
         share = summarise(look.rows, upstream=videos).completeness
         return share >= order.settings.thresholds.min_completeness
 
