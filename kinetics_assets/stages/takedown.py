@@ -182,12 +182,13 @@ def take_down(scope: Scope, *, reason: str, tell: Tell) -> Outcome:
         sweep_temps(layout.scratch)
         outcome.at_work += _archives_at_work(layout)
     for item in scope.search().found:
-        if not scope.is_temporary(item.path):
+        if scope.is_temporary(item.path):
+            _sweep_around(item.path)
+        else:
             _delete(item, outcome)
     for settings in scope.settings:
         outcome.lines += _shorten_lists(settings, scope.wanted)
     outcome.left = scope.search()
-    outcome.left.found = [item for item in outcome.left.found if not scope.is_temporary(item.path)]
     return outcome
 
 
@@ -310,6 +311,13 @@ def _archives_at_work(layout: Layout) -> Iterator[str]:
                 pass
         except Locked as busy:
             yield f"{path.parent.name} {path.stem.removeprefix('.')}: {busy.message}"
+
+
+def _sweep_around(path: Path) -> None:
+    """Delete what dead processes left in the folder of a temporary name that `path` is below."""
+    for folder in (path, *path.parents):
+        if folder.name.startswith(TEMP_PREFIX):
+            sweep_temps(folder.parent)
 
 
 def _delete(item: FoundFile, outcome: Outcome) -> None:

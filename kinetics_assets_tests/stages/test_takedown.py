@@ -159,9 +159,11 @@ def test_no_name_of_the_bytes_stays_in_any_dataset(
     (second.base / ".torrents/abc").mkdir(parents=True)
     (first.base / "videos_train_320p_cache" / LABEL).mkdir(parents=True)
     (video.parent / ".tmp-videos-999999999-ab.mp4").hardlink_to(video)
+    (first.base / "mirror/files/train/.tmp-unpack-999999999-ab").mkdir()
     for name in (
         first.base / f"mirror/files/train/part_0/{clip.name}.mp4",
         first.base / "mirror/files/train/part_0/000123.bin",
+        first.base / f"mirror/files/train/.tmp-unpack-999999999-ab/{clip.name}.mp4",
         first.base / f"videos_train_320p_cache/{LABEL}/{clip.name}.mkv",
         second.base / f".torrents/abc/{clip.youtube_id}.webm",
         first.root / "my copy.mp4",
