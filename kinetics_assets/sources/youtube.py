@@ -119,11 +119,17 @@ class YouTubeSource:
         return urlsplit(self.settings.youtube_url).netloc
 
     def state_of(self, clip: ClipId) -> str:
-        """Return the address and the identity that it is asked with."""
+        """Return the address and the identity that it is asked with.
+
+        The port of a server on this machine does not count: it may have another one each time.
+        """
         del clip
         proxy = Proxy.of(self.settings.youtube_proxy)
         identity = (self.settings.youtube_cookies, proxy.address if proxy else "")
-        return digest(self.settings.youtube_url, *identity)
+        address = urlsplit(self.settings.youtube_url)
+        if address.netloc in self.settings.loopback_hosts:
+            address = address._replace(netloc=address.hostname or "")
+        return digest(address.geturl(), *identity)
 
     def is_alive(self) -> bool | None:
         """Return whether a canary can be seen, or anything could be had some minutes ago.

@@ -411,3 +411,28 @@ def test_many_videos_share_one_session(
     thread.start()
     thread.join()
     assert others[0] is not source._session()
+
+
+def test_what_decides_an_answer_beside_the_clip(site: VideoSite, tmp_path: Path) -> None:
+    """Another address, account or proxy makes failed clips due; a server's new port does not.
+
+    Regression: the demo's server has another port each time, and every failed clip was asked again.
+    """
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text("# Netscape HTTP Cookie File\n")
+    clip = CLIPS[0]
+    states = [
+        site.source(**changes).state_of(clip)
+        for changes in (
+            {},
+            {"youtube_url": site.url("/other/{id}")},
+            {"youtube_cookies": cookies},
+            {"youtube_proxy": "http://127.0.0.1:1"},
+            {"youtube_proxy": "http://127.0.0.1:2"},
+        )
+    ]
+    assert len(set(states)) == 5
+    with VideoSite() as again:
+        assert again.source().state_of(clip) == states[0]
+    hidden = [f"http://user:{word}@127.0.0.1:1" for word in ("one", "two")]
+    assert len({site.source(youtube_proxy=url).state_of(clip) for url in hidden}) == 1
