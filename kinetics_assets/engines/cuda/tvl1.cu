@@ -279,11 +279,13 @@ extern "C" __global__ void write_field(ARGUMENTS)
 
 // ---------------------------------------------------------------- the inner solver
 // One block runs all iterations of one warp of one pair. A sweep marches down the rows and runs up
-// to `depth` iterations: at step t, iteration j updates u of row t - 2j and then p of the row
-// before it, which is where its neighbours' values are those that the method asks for. Rows enter
-// a ring in shared memory at the front and leave it when the last iteration is done with them, so
-// that device memory is read and written once per sweep. Where the ring does not fit, the same
-// sweep works on device memory itself.
+// to `depth` iterations: at step t, iteration j updates u of row y = t - 2j and then p of row y - 1.
+// One barrier a step is enough. What a cell reads of its left and right neighbours was written a
+// step ago: p of row y is that of the iteration before, u of row y - 1 that of this iteration. What
+// it reads of the rows above and below is written by the same thread. Rows enter a ring in shared
+// memory at the front and leave it when the last iteration is done with them, so that device memory
+// is read and written once per sweep. Where the ring does not fit, the same sweep works on device
+// memory itself.
 
 struct Work {
     float *cells;     // all rows, in device memory
@@ -332,10 +334,17 @@ __device__ __forceinline__ unsigned tame(float x)
     return bits + bits - 1u;
 }
 
+// Flow, and the part of the dual field that works downwards, of one cell.
+struct Flow {
+    float u1, u2;
+};
+struct Down {
+    float p12, p22;
+};
+
 // One primal step of a cell: bounded data step, then theta times the divergence of the dual field.
-// Returns the squared update.
-__device__ __forceinline__ float primal_step(Cell *cell, const Cell *above, bool has_left,
-                                             bool has_above)
+// Returns the new flow; `moved` becomes its squared distance from the old one.
+__device__ __forceinline__ Flow primal_step(Cell *cell, Down above, bool has_left, float &moved)
 {
     const float u1 = cell->u1, u2 = cell->u2, ix = cell->ix, iy = cell->iy;
     const float squared = ix * ix + iy * iy, bound = LAMBDA_THETA * squared;
@@ -346,26 +355,26 @@ __device__ __forceinline__ float primal_step(Cell *cell, const Cell *above, bool
     step = rho > bound ? -LAMBDA_THETA : step;
     step = rho < -bound ? LAMBDA_THETA : step;
     const float left1 = has_left ? cell[-1].p11 : 0.0f, left2 = has_left ? cell[-1].p21 : 0.0f;
-    const float above1 = has_above ? above->p12 : 0.0f, above2 = has_above ? above->p22 : 0.0f;
-    const float divergence1 = (cell->p11 - left1) + (cell->p12 - above1);
-    const float divergence2 = (cell->p21 - left2) + (cell->p22 - above2);
+    const float divergence1 = (cell->p11 - left1) + (cell->p12 - above.p12);
+    const float divergence2 = (cell->p21 - left2) + (cell->p22 - above.p22);
     const float new1 = (u1 + step * ix) + THETA * divergence1;
     const float new2 = (u2 + step * iy) + THETA * divergence2;
     cell->u1 = new1;
     cell->u2 = new2;
-    return (u1 - new1) * (u1 - new1) + (u2 - new2) * (u2 - new2);
+    moved = (u1 - new1) * (u1 - new1) + (u2 - new2) * (u2 - new2);
+    return {new1, new2};
 }
 
 // One dual step of a cell, by forward differences of u, zero at the last column and row.
-__device__ __forceinline__ void dual_step(Cell *cell, const Cell *below, bool has_right,
+__device__ __forceinline__ void dual_step(Cell *cell, Down own, Flow below, bool has_right,
                                           bool has_below)
 {
     const float u1 = cell->u1, u2 = cell->u2;
     const float dx1 = has_right ? cell[1].u1 - u1 : 0.0f, dx2 = has_right ? cell[1].u2 - u2 : 0.0f;
-    const float dy1 = has_below ? below->u1 - u1 : 0.0f, dy2 = has_below ? below->u2 - u2 : 0.0f;
+    const float dy1 = has_below ? below.u1 - u1 : 0.0f, dy2 = has_below ? below.u2 - u2 : 0.0f;
     const float square1 = dx1 * dx1 + dy1 * dy1, square2 = dx2 * dx2 + dy2 * dy2;
-    const float p11 = cell->p11 + TAU_OVER_THETA * dx1, p12 = cell->p12 + TAU_OVER_THETA * dy1;
-    const float p21 = cell->p21 + TAU_OVER_THETA * dx2, p22 = cell->p22 + TAU_OVER_THETA * dy2;
+    const float p11 = cell->p11 + TAU_OVER_THETA * dx1, p12 = own.p12 + TAU_OVER_THETA * dy1;
+    const float p21 = cell->p21 + TAU_OVER_THETA * dx2, p22 = own.p22 + TAU_OVER_THETA * dy2;
     const float norm1 = 1.0f + TAU_OVER_THETA * root(square1);
     const float norm2 = 1.0f + TAU_OVER_THETA * root(square2);
     const float scale1 = reciprocal(norm1), scale2 = reciprocal(norm2);
@@ -417,14 +426,21 @@ __device__ __forceinline__ void sweep(const Work &work, int depth)
             if (RING && here < 0) here += ring_end;
             for (int j = work.group, y = t - 2 * j; j < depth && y >= 0;
                  j += work.groups, y -= 2 * work.groups) {
-                if (y < height) {
+                if (y <= height) {
                     int above = here - pitch;
                     if (RING && above < 0) above += ring_end;
                     Cell *const cell = reinterpret_cast<Cell *>(rows + here) + x;
-                    const Cell *const over = reinterpret_cast<Cell *>(rows + above) + x;
-                    const float moved = primal_step(cell, over, x > 0, y > 0);
-                    if (MEASURED && j == depth - 1)
-                        work.columns[x] = y > 0 ? work.columns[x] + moved : moved;
+                    Cell *const over = reinterpret_cast<Cell *>(rows + above) + x;
+                    Down down = {0.0f, 0.0f};
+                    Flow flow = {0.0f, 0.0f};
+                    if (y > 0) down = {over->p12, over->p22};
+                    if (y < height) {
+                        float moved;
+                        flow = primal_step(cell, down, x > 0, moved);
+                        if (MEASURED && j == depth - 1)
+                            work.columns[x] = y > 0 ? work.columns[x] + moved : moved;
+                    }
+                    if (y > 0) dual_step(over, down, flow, x + 1 < width, y < height);
                 }
                 here -= lag_on;
                 if (RING && here < 0) here += ring_end;
@@ -434,24 +450,6 @@ __device__ __forceinline__ void sweep(const Work &work, int depth)
             float4 &place = reinterpret_cast<float4 *>(rows + next)[i];
             if (leaves) outside[(t - 2 * depth) * quads + i] = place;
             if (enters) place = i == thread ? quad : outside[(t + 1) * quads + i];
-        }
-        __syncthreads();
-
-        for (int x = work.column; x < width; x += threads) {
-            int below = front - lag;
-            if (RING && below < 0) below += ring_end;
-            for (int j = work.group, y = t - 2 * j - 1; j < depth && y >= 0;
-                 j += work.groups, y -= 2 * work.groups) {
-                if (y < height) {
-                    int here = below - pitch;
-                    if (RING && here < 0) here += ring_end;
-                    Cell *const cell = reinterpret_cast<Cell *>(rows + here) + x;
-                    const Cell *const under = reinterpret_cast<Cell *>(rows + below) + x;
-                    dual_step(cell, under, x + 1 < width, y + 1 < height);
-                }
-                below -= lag_on;
-                if (RING && below < 0) below += ring_end;
-            }
         }
         __syncthreads();
         front = next;
