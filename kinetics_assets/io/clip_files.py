@@ -145,9 +145,9 @@ def add_links(
         if not entry.is_file(follow_symlinks=False):
             continue
         status = entry.stat(follow_symlinks=False)
-        path = Path(entry.path)
-        if (status.st_dev, status.st_ino) in outcome.inodes and path not in known:
-            outcome.add(path, is_folder=False)
+        is_same = (status.st_dev, status.st_ino) in outcome.inodes
+        if is_same and Path(entry.path) not in known:
+            outcome.add(Path(entry.path), is_folder=False)
 
 
 def _walk(
@@ -162,8 +162,11 @@ def _walk(
             continue  # a step at work has moved it
         for entry in entries:
             yield entry
+            is_link = entry.is_symlink()
+            if not is_link and not entry.is_dir():
+                continue
             path = Path(entry.path)
-            goes_in = entry.is_dir(follow_symlinks=False) or path in followed
+            goes_in = path in followed or not is_link
             if goes_in and path not in passed_over and parse_clip_name(entry.name) is None:
                 waiting.append(path)
 
