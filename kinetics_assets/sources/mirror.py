@@ -17,7 +17,6 @@ from kinetics_assets.core.errors import (
     ArchiveRefused,
     BadArchive,
     ClipError,
-    Forbidden,
     Gone,
     NotAtSource,
     clip_error,
@@ -139,7 +138,7 @@ class MirrorSource:
             try:
                 record = get_archive(self.settings, archive, retries=self.retries)
                 self._tried[archive.name] = None
-            except (Gone, Forbidden) as error:  # S3 says 403 of what it does not have
+            except Gone as error:
                 self._tried[archive.name] = NotAtSource(error.message)
             except ClipError as error:
                 self._tried[archive.name] = error

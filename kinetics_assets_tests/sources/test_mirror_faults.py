@@ -15,6 +15,7 @@ from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import (
     AddressRefused,
     BadArchive,
+    Forbidden,
     KineticsError,
     NetworkFailure,
     NotAtSource,
@@ -49,7 +50,7 @@ def made(tmp_path: Path) -> Iterator[Replica]:
     ("fault", "leaf", "requests"),
     [
         ("status-404", NotAtSource, 1),
-        ("status-403", NotAtSource, 1),
+        ("status-403", Forbidden, 1),
         ("status-500", ServerError, 3),
         ("status-503", ServerError, 3),
         ("status-429", RateLimited, 1),
