@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONFIRMED_AFTER = timedelta(hours=24)
 """Time between the first and the last confirmed 'unavailable' that makes it permanent."""
-_MOST_TEXT = 300
+_MOST_TEXT = 1300
 _MOST_TRIALS = 16
 
 

@@ -46,6 +46,7 @@ class _State:
     """What all processes know of a host; times are seconds since 1970."""
 
     next_at: float = 0.0
+    held_until: float = 0.0
     paused_until: float = 0.0
     cause: str = ""
     worked_at: float = 0.0
@@ -76,16 +77,21 @@ class HostPace:
             SourcePaused: The host is left alone for longer; not waited for.
             EnvironmentFault: The state cannot be written.
         """
-        turn = self._reserve() if self.interval_seconds else self._looked_up()
-        while (left := turn - self.clock()) > 0:
-            self.sleep(min(left, 1.0))
-            # a bot check that another process met meanwhile ends the queue
-            _raise_if_paused(self.host, self._read(), self.clock())
+        is_held = True
+        while is_held:
+            turn = self._reserve() if self.interval_seconds else self._looked_up()
+            while (left := turn - self.clock()) > 0:
+                self.sleep(min(left, 1.0))
+                # a bot check that another process met meanwhile ends the queue
+                _raise_if_paused(self.host, self._read(), self.clock())
+            # as a hold makes everybody queue again, after it
+            is_held = self._read().held_until > self.clock()
 
     def hold(self, seconds: float) -> None:
         """Let nobody ask the host for `seconds`; who waits for a turn waits longer."""
         with self._locked() as (state, write):
-            write(replace(state, next_at=max(state.next_at, self.clock() + seconds)))
+            until = max(state.held_until, self.clock() + seconds)
+            write(replace(state, held_until=until, next_at=until))
 
     def pause(self, seconds: float, *, cause: str) -> None:
         """Leave the host alone for `seconds`: turns are refused until then."""
@@ -97,7 +103,7 @@ class HostPace:
     def resume(self) -> None:
         """End a pause and a hold."""
         with self._locked() as (state, write):
-            write(replace(state, paused_until=0.0, cause="", next_at=0.0))
+            write(_State(worked_at=state.worked_at))
 
     def paused(self) -> Pause | None:
         """Return the pause that is under way, None if there is none."""
@@ -136,7 +142,7 @@ class HostPace:
         """Return when a host without a pace may be asked: now, or when a hold is over."""
         state = self._read()
         _raise_if_paused(self.host, state, self.clock())
-        return state.next_at
+        return state.held_until
 
     @property
     def _path(self) -> Path:
@@ -171,6 +177,7 @@ class HostPace:
             return replace(
                 state,
                 next_at=min(float(state.next_at), longest),
+                held_until=min(float(state.held_until), longest),
                 paused_until=min(float(state.paused_until), longest),
             )
         except (OSError, ValueError, TypeError):

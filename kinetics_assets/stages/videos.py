@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -10,17 +11,13 @@ from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import (
     ClipError,
-    ConfirmedUnavailable,
     DownloadFailed,
     MassFailure,
-    NotAtSource,
     OutOfRange,
     TooShort,
-    VideoUnavailable,
 )
-from kinetics_assets.core.evidence import CONFIRMED_AFTER, Trial, add_trial
-from kinetics_assets.core.manifest import BAD_BYTES, WHOLE, ManifestRow, Status
-from kinetics_assets.core.reasons import Kind
+from kinetics_assets.core.evidence import Trial
+from kinetics_assets.core.manifest import WHOLE, ManifestRow, Status
 from kinetics_assets.core.settings import digest
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.atomic import link_or_copy, os_faults, publish_file, sha256_of, temp_path
@@ -30,7 +27,8 @@ from kinetics_assets.sources.breaker import SOURCE_FAULTS, Breaker
 from kinetics_assets.sources.registry import sources_of
 from kinetics_assets.stages.digests import recipe_digest
 from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_file
-from kinetics_assets.stages.job import failed_row, now_utc
+from kinetics_assets.stages.job import now_utc
+from kinetics_assets.stages.video_verdicts import Failure, tried_for, verdict_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,12 +44,13 @@ _SAME_LENGTH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
-    """What one source had to say against a clip."""
+class _Held:
+    """A permanent verdict that waits for the end of the step."""
 
-    source: str
-    may_heal: bool
-    error: ClipError
+    row: ManifestRow
+    desk: Desk
+    sources: frozenset[str]
+    """Sources it comes from that were not seen to work."""
 
 
 class VideosJob:
@@ -66,7 +65,7 @@ class VideosJob:
         self._order = order
         self._settings = order.settings
         self._cut_digest = recipe_digest(Stage.VIDEOS, order.settings)
-        self._held: list[tuple[ManifestRow, Desk]] = []
+        self._held: list[_Held] = []
         self._lacks_verdict = False
 
     @cached_property
@@ -102,7 +101,7 @@ class VideosJob:
     def make(self, group: Sequence[Clip], desk: Desk) -> None:
         """Get the clips of one video, asking each source only for what is still wanted."""
         wanted = {clip.id: clip for clip in group}
-        failures: dict[ClipId, list[_Failure]] = {clip.id: [] for clip in group}
+        failures: dict[ClipId, list[Failure]] = {clip.id: [] for clip in group}
         for clip in list(wanted.values()):
             if self._take_in_place(clip, desk):
                 del wanted[clip.id]
@@ -112,12 +111,12 @@ class VideosJob:
                 try:
                     if isinstance(answer, ClipError):
                         raise answer
-                    tried = self._tried(desk.known[clip_id], failures[clip_id])
+                    tried = tried_for(desk.known[clip_id], failures[clip_id])
                     self._take(wanted[clip_id], answer, source=source, desk=desk, tried=tried)
                     del wanted[clip_id]
                     breaker.succeeded()
                 except ClipError as error:
-                    failures[clip_id].append(_Failure(source.name, source.may_heal, error))
+                    failures[clip_id].append(Failure(source.name, source.may_heal, error))
                     breaker.failed(error)
         if any(breaker.fault for _, breaker in self._sources):
             # a source that could not be asked may have the clip: no verdict
@@ -147,8 +146,27 @@ class VideosJob:
             lacks = self._lacks_verdict or self._held or isinstance(breaker.fault, MassFailure)
             if breaker.fault and lacks:
                 raise breaker.fault
-        for row, desk in self._held:
-            desk.commit(row, lambda: None)
+        dead = {source.name for source, breaker in made if self._is_dead(source, breaker)}
+        for held in self._held:
+            row = held.row
+            if dead & held.sources:
+                again = now_utc() + timedelta(hours=self._settings.sources.retry_hours)
+                row = replace(row, status=Status.PENDING, not_before=again)
+            held.desk.commit(row, lambda: None)
+
+    def _is_dead(self, source: Source, breaker: Breaker) -> bool:
+        """Return whether a source that held verdicts come from is known not to work.
+
+        Raises:
+            EnvironmentFault: Asking its canary met a bot check or the like.
+        """
+        if not any(source.name in held.sources for held in self._held):
+            return False
+        try:
+            return source.is_alive() is False
+        except SOURCE_FAULTS as fault:
+            breaker.trip(fault)
+            raise
 
     def _ask(
         self, source: Source, breaker: Breaker, wanted: list[ClipId], *, scratch: Path
@@ -165,15 +183,21 @@ class VideosJob:
             breaker.trip(fault)
             return {}
 
-    def _commit_failure(self, known: ManifestRow, failures: Sequence[_Failure], desk: Desk) -> None:
+    def _commit_failure(self, known: ManifestRow, failures: Sequence[Failure], desk: Desk) -> None:
         """Commit the verdict on a clip that no source gave.
 
         A permanent one is held back until the end of the step, unless its source was seen to work:
         should nearly everything fail, it was the source. What was heard is kept at once.
         """
-        row, is_proven = self._failed(known, failures)
-        if row.is_permanent_loss and not is_proven:
-            self._held.append((row, desk))
+        verdict = verdict_on(
+            known,
+            failures,
+            retry_hours=self._settings.sources.retry_hours,
+            digest=self.attempt_digest(known, None),
+        )
+        row, unproven = verdict.row, verdict.unproven
+        if row.is_permanent_loss and unproven:
+            self._held.append(_Held(row, desk, unproven))
             row = replace(row, status=Status.PENDING, not_before=None)
         desk.commit(row, lambda: None)
 
@@ -299,52 +323,6 @@ class VideosJob:
             finished_at=now_utc(),
         )
 
-    def _tried(self, row: ManifestRow, failures: Sequence[_Failure]) -> tuple[Trial, ...]:
-        """Return what was tried for a clip, this time's failures included."""
-        trials = row.tried
-        for failure in failures:
-            trials = add_trial(
-                trials,
-                source=failure.source,
-                reason=failure.error.reason,
-                text=failure.error.message,
-                source_works=failure.error.source_works,
-                now=now_utc(),
-            )
-        return trials
-
-    def _failed(self, row: ManifestRow, failures: Sequence[_Failure]) -> tuple[ManifestRow, bool]:
-        """Return the row of a clip that no source gave, and whether its source is proven to work.
-
-        The most hopeful failure decides: what may heal before what is lost, and any answer before
-        'not there'. The words of every source are kept.
-        """
-        if not failures:
-            failures = [_Failure("none", True, NotAtSource("No source is configured."))]
-        tried = self._tried(row, failures)
-        failures = [_confirmed(failure, tried) for failure in failures]
-        verdict = min(failures, key=_hopelessness)
-        words = "; ".join(f"{failure.source}: {failure.error.message}" for failure in failures)
-        failed = failed_row(
-            row,
-            verdict.error,
-            may_heal=verdict.may_heal,
-            retry_hours=self._settings.sources.retry_hours,
-            digest=self.attempt_digest(row, None),
-        )
-        if isinstance(verdict.error, VideoUnavailable) and verdict.error.source_works:
-            # asked earlier, the answer would prove nothing
-            heard = next(t for t in tried if t.source == verdict.source and t.source_works)
-            failed = replace(failed, not_before=heard.first_at + CONFIRMED_AFTER)
-        failed = replace(failed, reason_text=words, source=verdict.source, tried=tried)
-        is_proven = all(
-            failure.error.source_works
-            or not failure.may_heal
-            or isinstance(failure.error, NotAtSource)
-            for failure in failures
-        )
-        return failed, is_proven
-
 
 def _with_sound(found: Found, *, desk: Desk) -> Found:
     """Return what was found as one file, after joining pictures and sound if they came as two."""
@@ -353,31 +331,3 @@ def _with_sound(found: Found, *, desk: Desk) -> Found:
     joined = temp_path(found.path.with_name(f"joined{found.path.suffix}"), stage=Stage.VIDEOS)
     desk.worker.join(found.path, found.sound, joined)
     return replace(found, path=joined, sound=None)
-
-
-def _confirmed(failure: _Failure, tried: Sequence[Trial]) -> _Failure:
-    """Return a failure as permanent if it was heard often enough while the source worked."""
-    if not isinstance(failure.error, VideoUnavailable):
-        return failure
-    for trial in tried:
-        if (trial.source, trial.reason) == (failure.source, failure.error.reason):
-            if not (trial.is_confirmed and failure.error.source_works):
-                break
-            error = ConfirmedUnavailable(
-                f"{failure.error.message} (said since {trial.first_at:%Y-%m-%d}, while other videos"
-                " of the source could be had)"
-            )
-            error.source_works = True
-            return replace(failure, error=error)
-    return failure
-
-
-def _hopelessness(failure: _Failure) -> int:
-    """Return the rank of a failure; the lowest decides the row's reason."""
-    error = failure.error
-    if isinstance(error, NotAtSource):
-        return 3
-    heals = failure.may_heal or error.reason not in BAD_BYTES
-    if error.reason.kind is Kind.RETRYABLE and heals:
-        return 0
-    return 1 if error.reason in BAD_BYTES or error.reason.kind is Kind.CREDENTIALS else 2

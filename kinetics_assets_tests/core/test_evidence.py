@@ -91,4 +91,4 @@ def test_long_words_are_cut() -> None:
     (trial,) = add_trial(
         (), source="s", reason=Reason.NETWORK, text="x" * 9999, source_works=False, now=NOW
     )
-    assert len(trial.text) == 300
+    assert len(trial.text) == 1300

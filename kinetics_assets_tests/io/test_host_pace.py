@@ -84,6 +84,25 @@ def test_a_hold_is_sat_out_by_everybody() -> None:
     assert clock.now == pytest.approx(1_000_080)
 
 
+@pytest.mark.parametrize("interval", [0.0, 15.0])
+def test_a_hold_reaches_those_who_wait(interval: float) -> None:
+    """Who waits for a turn when another step is asked to wait sits that out too."""
+    clock = Clock()
+    pace(clock, 15.0).take_turn()
+    pace(clock).hold(10.0)
+
+    def sleep(seconds: float) -> None:
+        if clock.now < 1_000_003:
+            pace(clock).hold(120.0)
+        clock.sleep(seconds)
+
+    HostPace("example.org", interval, sleep=sleep, clock=clock).take_turn()
+    assert 1_000_120 <= clock.now <= 1_000_125
+    gap_from = clock.now
+    pace(clock, interval).take_turn()
+    assert clock.now - gap_from >= interval * 0.74
+
+
 def test_a_pause_is_refused_at_once_and_ends_by_itself() -> None:
     """A paused host is not waited for; the refusal names the time and the cause."""
     clock = Clock()

@@ -12,6 +12,7 @@ import pytest
 
 from kinetics_assets.core.clips import ClipId
 from kinetics_assets.core.errors import (
+    AgeRestricted,
     BotCheck,
     ClipError,
     MassFailure,
@@ -336,6 +337,34 @@ def test_many_lost_videos_are_not_believed_when_the_canary_is_gone_too(
     with pytest.raises(MassFailure):
         run_stage(Stage.VIDEOS, order)
     assert {row.status for row in rows_of(order)} == {Status.PENDING}
+
+
+def test_a_canary_that_is_gone_lets_no_few_videos_be_lost(
+    script: Script, asked_of: Changed
+) -> None:
+    """Below the number of a mass failure, too, a source that does not work proves nothing."""
+    order = asked_of(mass_failure_least=CLIPS + 1)
+    script(lambda _: VideoPrivate("Private video"), False)
+    report = run_stage(Stage.VIDEOS, order)
+    assert {row.status for row in report.rows} == {Status.PENDING}
+    assert {row.reason for row in report.rows} == {Reason.VIDEO_PRIVATE}
+    assert all(row.not_before and row.not_before > now_utc() for row in report.rows)
+
+
+def test_a_clip_behind_a_login_is_not_lost_for_a_bad_copy(
+    script: Script, asked_of: Changed, tmp_path: Path
+) -> None:
+    """That a local copy is damaged does not hide that the video could be had with a login."""
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    for number in range(CLIPS):
+        (pool / f"{number:011d}_000000_000001.mp4").write_bytes(b"<html>" * 100)
+    order = asked_of(order=("local", "youtube"), local_folders=(pool,))
+    script(lambda _: AgeRestricted("Sign in to confirm your age"), True)
+    report = run_stage(Stage.VIDEOS, order)
+    assert {(row.status, row.reason) for row in report.rows} == {
+        (Status.PENDING, Reason.AGE_RESTRICTED)
+    }
 
 
 def test_a_bot_check_stops_the_source_at_once(
