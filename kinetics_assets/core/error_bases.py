@@ -39,6 +39,10 @@ class ClipError(KineticsError):
     source_works: bool = False
     """Whether the source was seen to work at that moment, so that the failure is the clip's own."""
 
+    counted_before: bool = False
+    """Whether the breaker has heard of this failure already, told of another clip: many clips are
+    in one archive."""
+
 
 def leaves(base: type[KineticsError]) -> list[type[KineticsError]]:
     """Return all classes below `base` that have no subclass of their own."""

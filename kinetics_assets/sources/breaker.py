@@ -92,9 +92,10 @@ class Breaker:
         """Count a clip that the source did not give; open when there are too many of them.
 
         That a source does not have a clip says nothing against it. Nor does a failure during which
-        the source was seen to work.
+        the source was seen to work. What many clips of one archive failed with counts once.
         """
-        if not self._source.may_heal or isinstance(error, NotAtSource):
+        says_nothing = error.counted_before or isinstance(error, NotAtSource)
+        if says_nothing or not self._source.may_heal:
             return
         with self._guard:
             self._asked += 1

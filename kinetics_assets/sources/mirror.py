@@ -73,6 +73,8 @@ class MirrorSource:
     """How often a download is tried; None for the usual."""
     _tried: dict[str, ClipError | None] = field(default_factory=dict, repr=False)
     """Archives fetched by this step, and what their download failed with."""
+    _told: set[str] = field(default_factory=set, repr=False)
+    """Archives of whose failed download a clip has been told."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -108,8 +110,8 @@ class MirrorSource:
             return {clip: self._in_parts(clip, index) for clip in clips}
         with self._lock:  # all threads of a step wait for the one archive of their class
             record = self._class_record(archive, clips)
-        if isinstance(record, ClipError):
-            return {clip: clip_error(record.reason, record.message) for clip in clips}
+            if isinstance(record, ClipError):
+                return self._without(archive, clips, error=record)
         files = {file.clip: file for file in record.files if file.clip}
         key = (record.split, record.name)
         answers: dict[ClipId, Found | ClipError] = {}
@@ -122,6 +124,19 @@ class MirrorSource:
             else:
                 holding = Holding(key, file.file, file.size_bytes, file.sha256)
                 answers[clip] = self._found(clip, holding, record)
+        return answers
+
+    def _without(
+        self, archive: MirrorArchive, clips: Sequence[ClipId], *, error: ClipError
+    ) -> dict[ClipId, ClipError]:
+        """Return why each of `clips` cannot be had: the download of their archive failed.
+
+        One download is one failure, however many clips it costs.
+        """
+        answers = {clip: clip_error(error.reason, error.message) for clip in clips}
+        for answer in answers.values():
+            answer.counted_before = archive.name in self._told
+            self._told.add(archive.name)
         return answers
 
     def _class_record(

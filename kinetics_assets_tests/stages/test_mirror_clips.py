@@ -14,6 +14,7 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.stages.archives import files_without_row, parts_due, run_archives
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
@@ -82,6 +83,36 @@ def test_good_classes_arrive_and_bad_ones_are_named(
     assert verify_dataset(made.settings).findings == []
     strangers = files_without_row(made.settings)
     assert list(strangers.values()) == [(f"{clip(77).name}.mp4",)]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(500, Reason.SERVER_ERROR), (403, Reason.FORBIDDEN)]
+)
+def test_a_failing_archive_costs_its_class_alone(
+    server: RangeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    status: int,
+    reason: Reason,
+) -> None:
+    """One download that fails for 25 clips pauses no mirror: the next class is asked for.
+
+    Each of the clips once counted as a failure of the mirror, which then was paused for an hour.
+    """
+    monkeypatch.setattr("kinetics_assets.io.resume.backoff_seconds", lambda *_, **__: 0.01)
+    rows = {(TRAIN, PLAIN): MANY, (TRAIN, "zumba"): [clip(1)]}
+    made = mirrors.replica(server, tmp_path, "kinetics600", rows)
+    assert len(MANY) >= made.settings.sources.mass_failure_least
+    paths = [f"600/train/{label}.tar.gz" for label in (PLAIN, "zumba")]
+    for path, clips in zip(paths, rows.values(), strict=True):
+        made.put(path, mirrors.clips_tar(clips))
+    server.spoilt[f"/kinetics/{paths[0]}"] = [Spoilt(status=status)] * 99
+    verdicts = {(row.status, row.reason) for row in _videos(made, PLAIN)}
+    assert verdicts == {(Status.PENDING, reason)}
+    assert HostPace(server.host).paused() is None
+    assert [row.status for row in _videos(made, "zumba")] == [Status.OK]
+    assert made.asked(paths[1]) == 1
 
 
 def test_the_store_is_no_part_of_the_dataset(server: RangeServer, tmp_path: Path) -> None:
