@@ -30,3 +30,43 @@ extern "C" int launch(const char *kernel, const int *grid, const int *block, siz
                  });
     return 0;
 }
+
+static bool same(float a, float b) { return a == b || (isnan(a) && isnan(b)); }
+
+// Run a dual and a primal step on cells of any content (floats by number, count times 4 cells of 9:
+// a cell, its right, lower and upper neighbour) and return how many differ from plain arithmetic.
+extern "C" long wrong_steps(const float *content, long count)
+{
+    const float taut = TAU_OVER_THETA;
+    long wrong = 0;
+    for (long i = 0; i < count; ++i) {
+        Cell cells[4];
+        std::memcpy(cells, content + i * 36, sizeof cells);
+        const Cell before = cells[0], right = cells[1], below = cells[2], above = cells[3];
+
+        dual_step(cells, {before.p12, before.p22}, {below.u1, below.u2}, true, true);
+        const float dx1 = right.u1 - before.u1, dy1 = below.u1 - before.u1;
+        const float dx2 = right.u2 - before.u2, dy2 = below.u2 - before.u2;
+        const float norm1 = 1.0f + taut * std::sqrt(dx1 * dx1 + dy1 * dy1);
+        const float norm2 = 1.0f + taut * std::sqrt(dx2 * dx2 + dy2 * dy2);
+        wrong += !(same(cells[0].p11, (before.p11 + taut * dx1) / norm1) &&
+                   same(cells[0].p12, (before.p12 + taut * dy1) / norm1) &&
+                   same(cells[0].p21, (before.p21 + taut * dx2) / norm2) &&
+                   same(cells[0].p22, (before.p22 + taut * dy2) / norm2));
+
+        cells[0] = before;
+        float moved;
+        const Flow flow = primal_step(cells, {above.p12, above.p22}, false, moved);
+        const float squared = before.ix * before.ix + before.iy * before.iy;
+        const float rho = before.rho + (before.ix * before.u1 + before.iy * before.u2);
+        const float bound = LAMBDA_THETA * squared;
+        float step = -rho / (squared > FLAT ? squared : INFINITY);
+        if (rho > bound) step = -LAMBDA_THETA;
+        if (rho < -bound) step = LAMBDA_THETA;
+        const float divergence1 = before.p11 + (before.p12 - above.p12);
+        const float divergence2 = before.p21 + (before.p22 - above.p22);
+        wrong += !(same(flow.u1, (before.u1 + step * before.ix) + THETA * divergence1) &&
+                   same(flow.u2, (before.u2 + step * before.iy) + THETA * divergence2));
+    }
+    return wrong;
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from kinetics_assets.engines.cuda.batches import Solved, solve_clips
 from kinetics_assets.engines.cuda.memory import ClipShape
 from kinetics_assets.engines.cuda.plan import plan_batch
 from kinetics_assets.engines.quantise import quantise
-from kinetics_assets_tests.engines.cuda.shim import ShimDevice, TurnOrder, compiled
+from kinetics_assets_tests.engines.cuda.shim import EXACT, ShimDevice, TurnOrder, compiled
 from kinetics_assets_tests.engines.moving import (
     clip_pair,
     moving_texture,
@@ -164,6 +165,30 @@ def test_a_shift_by_whole_pixels_is_found() -> None:
     inner = _solved(ShimDevice(), pair).flow[0, :, 16:-16, 16:-16]
     assert np.median(inner[0]) == pytest.approx(3.0, abs=0.2)
     assert np.median(inner[1]) == pytest.approx(-2.0, abs=0.2)
+
+
+@pytest.mark.parametrize("least_exponent", [-149, -110, -60, -12])
+def test_shared_divisions_are_the_plain_ones(least_exponent: int) -> None:
+    """Zeros, numbers that underflow, large ones: each step of a cell is that of plain arithmetic.
+
+    Gradients are those that 8-bit frames can have, the rest is anything.
+    """
+    random = np.random.default_rng(abs(least_exponent))
+    count = 200_000
+    size = np.exp2(random.uniform(least_exponent, 22, (count, 4, 9)))
+    cells = (size * random.choice([-1.0, 1.0], size.shape)).astype(np.float32)
+    cells[random.random(cells.shape) < 0.2] = 0
+    cells[:, :, 6:8] = (
+        random.uniform(-160, 160, (count, 4, 2)) * random.choice([1, 1e-3, 0], count)[:, None, None]
+    )
+    equal = random.random(count) < 0.3  # no difference of u, as in flat parts
+    cells[equal, 1:3, :2] = cells[equal, :1, :2]
+    inside = random.random(count) < 0.5  # small enough a residual for the division to count
+    cells[inside, 0, :2] *= np.float32(1e-6)
+    cells[inside, 0, 8] *= np.float32(1e-7)
+    wrong_steps = ctypes.CDLL(str(compiled(*EXACT))).wrong_steps
+    wrong_steps.restype = ctypes.c_long
+    assert wrong_steps(ctypes.c_void_p(cells.ctypes.data), ctypes.c_long(count)) == 0
 
 
 def test_what_contraction_would_cost() -> None:
