@@ -104,14 +104,26 @@ def backfill(
     with ExitStack() as stack:
         request = stack.enter_context(RefillRequest(settings, folder, out))
         selection, ids = request.launch(choice, dry_run=dry_run)
+        if ids and retry_now:
+            _end_pauses(settings, choice.splits, out)
         if wait and not dry_run:
-            outcomes = request.wait_for(request.under_way())
+            # one that ends before it is looked for counts too
+            outcomes = request.wait_for(list(dict.fromkeys([*ids, *request.under_way()])))
         else:
             outcomes = []
             request.say_who_launches(ids)
     if as_json:
         click.echo(json.dumps(_as_json(dataset, selection, ids, outcomes), indent=1))
     return 0 if all(outcome.succeeded for outcome in outcomes) else 1
+
+
+def _end_pauses(settings: Settings, splits: tuple[Split, ...], out: Console) -> None:
+    """Let sources that are left alone be asked again, as the user wants it now."""
+    from kinetics_assets.sources.breaker import end_pauses
+    from kinetics_assets.sources.registry import sources_of
+
+    for host in end_pauses(source for split in splits for source in sources_of(settings, split)):
+        out.print(f"{host} was left alone; it is asked again now")
 
 
 def _check_lists(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from kinetics_assets.core.clips import Split
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.runs import dagster_home, open_instance
 from kinetics_assets_tests.stages.prepared import CLASSES, fail, output, prepared
 
@@ -104,6 +105,22 @@ def test_options_reach_the_backfill(settings: Settings, say: Say) -> None:
     assert backfill.run_config == {
         "ops": {"demo__val__videos": options, "demo__val__resized": options}
     }
+
+
+def test_retry_now_ends_the_pause_of_a_source(settings: Settings, say: Say) -> None:
+    """Who orders the next attempt does not have it refused by a source that is left alone."""
+    (settings.root / "kinetics.toml").write_text(
+        '[sources]\norder = ["youtube"]\nloopback_hosts = ["127.0.0.1:9"]\n'
+        'youtube_url = "http://127.0.0.1:9/{id}.mp4"\n'
+    )
+    fail(settings, VAL, B, Reason.NETWORK, hours=9999)
+    pace = HostPace("127.0.0.1:9")
+    pace.pause(3600.0, cause="bot check")
+    say("--reason", "network", "--dry-run", "--retry-now")
+    assert pace.paused() is not None, "a dry run changes nothing"
+    _, out, _ = say("--reason", "network", "--retry-now")
+    assert "127.0.0.1:9 was left alone" in out
+    assert pace.paused() is None
 
 
 def test_a_second_request_leaves_out_what_is_asked_for(settings: Settings, say: Say) -> None:
