@@ -1,0 +1,204 @@
+"""CUDA flow engine against OpenCV CUDA's TV-L1: same pairs, one GPU, one run.
+
+`python bench/flow_gpu.py [--pairs N]` on a machine with a GPU and the extra `cuda`; the interpreter
+may be one whose OpenCV has CUDA. The last line is one JSON object; README.md says how to read it.
+Without a GPU it says so and its ratio is null.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from footage import fetch
+from numpy.typing import NDArray
+
+from kinetics_assets.engines import cpu, tvl1
+from kinetics_assets.engines.cuda import probe
+from kinetics_assets.engines.cuda.batches import solve_clips
+from kinetics_assets.engines.cuda.engine import CudaEngine
+from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
+from kinetics_assets.engines.quantise import quantise
+
+CLIPS: Final = ("bikes", "carphone", "wolfgang", "face_noface", "sports2d")
+WIDTH_PX: Final = 340
+HEIGHT_PX: Final = 256
+BOUND_PX: Final = 20
+REPEATS: Final = 3
+PEER_PAIRS: Final = 40
+"""The peers do one pair after another, so a few tell their speed."""
+
+ITERATIONS_PER_TEST: Final = 10
+"""Of OpenCV's stop rule: 84 tests in 852 iterations of a mean pair."""
+
+
+def clips(pairs: int) -> list[NDArray[np.uint8]]:
+    """Return gray clips, `pairs` pairs in all or as many as there are."""
+    import av
+
+    found = []
+    for name in CLIPS:
+        most = -(-pairs // len(CLIPS)) + 1
+        with av.open(str(fetch(name)), metadata_errors="replace") as container:
+            decoded = (
+                frame.to_ndarray(format="bgr24")
+                for _, frame in zip(range(most), container.decode(video=0), strict=False)
+            )
+            frames = [
+                resize_gray(bgr_to_gray(frame.astype(np.uint8)), WIDTH_PX, HEIGHT_PX)
+                for frame in decoded
+            ]
+        found.append(np.stack(frames))
+    return found
+
+
+def spread(footage: list[NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield `count` pairs (2, H, W), evenly spread over all clips."""
+    every = [pair for clip in footage for pair in pairwise(clip)]
+    for index in np.linspace(0, len(every) - 1, count).astype(int):
+        yield np.stack(every[index])
+
+
+def pairs_per_second(work: Callable[[], None], pairs: int) -> float:
+    """Return the best rate of some repeats, after one that does not count."""
+    work()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return pairs / min(seconds)
+
+
+class LaunchPattern:
+    """A stand-in that launches, copies and waits as OpenCV does: pair by pair, test by test.
+
+    Per iteration two kernels in blocks of 32x8, per test a cleared sum, its kernel, a copy and a
+    wait. Pyramids, warps and OpenCV's own overhead are left out, so OpenCV is slower than this.
+    """
+
+    def __init__(self) -> None:
+        """Compile its kernels."""
+        import cupy
+
+        self._cupy = cupy
+        source = Path(__file__).with_name("launch_pattern.cu").read_text(encoding="utf-8")
+        module = cupy.RawModule(code=source, options=("-std=c++17",))
+        self._primal, self._dual, self._sum = map(module.get_function, ("primal", "dual", "add_up"))
+
+    def run(self, iterations: NDArray[np.int32]) -> None:
+        """Do as many iterations as a pair took, (levels, warps)."""
+        cupy = self._cupy
+        for level, (height, width) in enumerate(tvl1.level_sizes(HEIGHT_PX, WIDTH_PX)):
+            planes = cupy.zeros(11 * height * width, np.float32)
+            total = cupy.zeros(1, np.float64)
+            size = (np.int32(height), np.int32(width))
+            grid, block = (-(-width // 32), -(-height // 8), 1), (32, 8, 1)
+            for count in iterations[level].tolist():
+                for done in range(count):
+                    tested = done % ITERATIONS_PER_TEST == ITERATIONS_PER_TEST - 1
+                    self._primal(grid, block, (planes, *size, np.int32(tested)))
+                    if tested:
+                        total.data.memset(0, total.nbytes)
+                        self._sum((64, 1, 1), (256, 1, 1), (planes, *size, total))
+                        total.get()
+                    self._dual(grid, block, (planes, *size))
+        cupy.cuda.get_current_stream().synchronize()
+
+
+def opencv_cuda() -> Any | None:  # noqa: ANN401  # the module, which has no types
+    """Return cv2 if it was built with CUDA and sees a device."""
+    try:
+        cv2 = importlib.import_module("cv2")
+    except ImportError:
+        return None
+    has = hasattr(getattr(cv2, "cuda", None), "OpticalFlowDual_TVL1_create")
+    return cv2 if has and cv2.cuda.getCudaEnabledDeviceCount() > 0 else None
+
+
+def opencv_flow(cv2: Any, pair: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ANN401
+    """Return the flow (2, H, W) of one pair as OpenCV computes it, on a stream of its own."""
+    stream = cv2.cuda.Stream()
+    images = []
+    for frame in pair:
+        image = cv2.cuda.GpuMat()
+        image.upload(frame, stream)
+        images.append(image)
+    solver = cv2.cuda.OpticalFlowDual_TVL1_create()  # one per pair: it keeps a number of levels
+    flow = solver.calc(*images, None, stream).download(stream)
+    stream.waitForCompletion()
+    return np.moveaxis(np.asarray(flow, np.float32), 2, 0)
+
+
+def within_one_level(flow: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the share of samples within one grey level after coding to 8 bits."""
+    a, b = (quantise(field, bound_px=BOUND_PX).astype(np.int16) for field in (flow, other))
+    return float((np.abs(a - b) <= 1).mean())
+
+
+def measured(pairs: int) -> dict[str, Any]:
+    """Return all rates and agreements; needs a device."""
+    from kinetics_assets.engines.cuda.device import CupyDevice
+
+    footage = clips(pairs)
+    total = sum(len(clip) - 1 for clip in footage)
+    engine, device, pattern, cv2 = CudaEngine(), CupyDevice(), LaunchPattern(), opencv_cuda()
+    ours = pairs_per_second(
+        lambda: engine.flow_u8_of_clips(footage, bound_px=BOUND_PX) and None, total
+    )
+    sample = list(spread(footage, PEER_PAIRS))
+    solved = solve_clips(device, sample, np.float32)
+    oracle = [cpu.solve_pair(*pair) for pair in sample]
+    same = sum(np.array_equal(s.flow[0], o.flow) for s, o in zip(solved, oracle, strict=True))
+    stand_in = pairs_per_second(
+        lambda: [pattern.run(one.iterations[0]) for one in solved] and None, len(sample)
+    )
+    found: dict[str, Any] = {
+        "pairs": total,
+        "ours_pairs_per_second": round(ours, 1),
+        "ours_equal_to_the_cpu_engine": f"{same} of {len(sample)}",
+        "launch_pattern_pairs_per_second": round(stand_in, 1),
+        "ours_over_launch_pattern": round(ours / stand_in, 1),
+        "opencv_cuda_pairs_per_second": None,
+        "versions": engine.versions(),
+    }
+    if cv2 is not None:
+        theirs = pairs_per_second(
+            lambda: [opencv_flow(cv2, pair) for pair in sample] and None, len(sample)
+        )
+        agree = [
+            within_one_level(opencv_flow(cv2, pair), one.flow)
+            for pair, one in zip(sample, oracle, strict=True)
+        ]
+        found["opencv_cuda_pairs_per_second"] = round(theirs, 1)
+        found["opencv_cuda_within_1_level_of_ours"] = round(float(np.median(agree)), 5)
+        found["versions"] |= {"opencv": cv2.__version__}
+        found["ratio"] = round(ours / theirs, 1)
+    return found
+
+
+def main() -> None:
+    """Measure, or say why not, and print the finding."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=1200, help="pairs in all (default 1200)")
+    pairs = parser.parse_args().pairs
+    details: dict[str, Any] = {
+        "what": "pairs per second on one GPU, copies included: ours over OpenCV CUDA's",
+        "size": f"{WIDTH_PX}x{HEIGHT_PX}",
+    }
+    if probe.usable():
+        details |= measured(pairs)
+    else:
+        details["not run"] = "there is no CUDA device, or no CuPy"
+    print(json.dumps({"ratio": details.pop("ratio", None), "details": details}))
+
+
+if __name__ == "__main__":
+    main()
