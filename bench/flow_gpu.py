@@ -66,7 +66,7 @@ def spread(footage: list[NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.
         yield np.stack(every[index])
 
 
-def pairs_per_second(work: Callable[[], None], pairs: int) -> float:
+def pairs_per_second(work: Callable[[], object], pairs: int) -> float:
     """Return the best rate of some repeats, after one that does not count."""
     work()
     seconds = []
@@ -93,8 +93,13 @@ class LaunchPattern:
         module = cupy.RawModule(code=source, options=("-std=c++17",))
         self._primal, self._dual, self._sum = map(module.get_function, ("primal", "dual", "add_up"))
 
-    def run(self, iterations: NDArray[np.int32]) -> None:
-        """Do as many iterations as a pair took, (levels, warps)."""
+    def run_all(self, iterations: list[NDArray[np.int32]]) -> None:
+        """Do as many iterations as each pair took, (levels, warps), one pair after another."""
+        for pair in iterations:
+            self._run(pair)
+
+    def _run(self, iterations: NDArray[np.int32]) -> None:
+        """Do as many iterations as one pair took."""
         cupy = self._cupy
         for level, (height, width) in enumerate(tvl1.level_sizes(HEIGHT_PX, WIDTH_PX)):
             planes = cupy.zeros(11 * height * width, np.float32)
@@ -150,15 +155,13 @@ def measured(pairs: int) -> dict[str, Any]:
     footage = clips(pairs)
     total = sum(len(clip) - 1 for clip in footage)
     engine, device, pattern, cv2 = CudaEngine(), CupyDevice(), LaunchPattern(), opencv_cuda()
-    ours = pairs_per_second(
-        lambda: engine.flow_u8_of_clips(footage, bound_px=BOUND_PX) and None, total
-    )
+    ours = pairs_per_second(lambda: engine.flow_u8_of_clips(footage, bound_px=BOUND_PX), total)
     sample = list(spread(footage, PEER_PAIRS))
     solved = solve_clips(device, sample, np.float32)
     oracle = [cpu.solve_pair(*pair) for pair in sample]
     same = sum(np.array_equal(s.flow[0], o.flow) for s, o in zip(solved, oracle, strict=True))
     stand_in = pairs_per_second(
-        lambda: [pattern.run(one.iterations[0]) for one in solved] and None, len(sample)
+        lambda: pattern.run_all([one.iterations[0] for one in solved]), len(sample)
     )
     found: dict[str, Any] = {
         "pairs": total,
@@ -170,9 +173,7 @@ def measured(pairs: int) -> dict[str, Any]:
         "versions": engine.versions(),
     }
     if cv2 is not None:
-        theirs = pairs_per_second(
-            lambda: [opencv_flow(cv2, pair) for pair in sample] and None, len(sample)
-        )
+        theirs = pairs_per_second(lambda: [opencv_flow(cv2, pair) for pair in sample], len(sample))
         agree = [
             within_one_level(opencv_flow(cv2, pair), one.flow)
             for pair, one in zip(sample, oracle, strict=True)
