@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -18,9 +19,20 @@ from kinetics_assets.io.atomic import os_faults
 _GZIP_START = b"\x1f\x8b"
 _TAR_MAGIC = slice(257, 262)
 _BLOCK_BYTES = 1 << 18
+_MOST_READ_BYTES = 1 << 20
+"""Of one read. We read blocks; tarfile reads a long name or an extended header in one go."""
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 _JUNK = ("._", ".DS_Store", "__MACOSX")
 """Names that macOS adds."""
+_UNREADABLE = (
+    *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError),
+    RecursionError,  # headers of headers
+)
+"""What the readers raise of damaged archives."""
+_NAME_ERRNOS = frozenset(
+    {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
+)
+"""What a file system says of a name that it cannot take, or takes for one that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,7 @@ class ArchiveLimits:
     """Caps on one archive; none is near what the published ones have."""
 
     max_members: int = 100_000
+    """Also of the folders that their names imply."""
     max_bytes: int = 16 * 2**30
     """Of everything in the archive, unpacked."""
     max_ratio: float = 200.0
@@ -67,9 +80,10 @@ def unpack(
     members: list[Member] = []
     with _open(archive, limits) as stream, _refusals(archive):
         tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - closing it reads on
-        seen: set[str] = set()
+        names = _Names()
         for number, entry in enumerate(tar, start=1):
-            _check(entry, seen=seen, number=number, limits=limits)
+            _check(entry, number=number, limits=limits)
+            names.add(entry, limits=limits)
             tar.members.clear()  # type: ignore[attr-defined] # else it keeps every header
             name = str(PurePosixPath(entry.name))
             if not entry.isfile() or _is_junk(name) or not select(name):
@@ -84,9 +98,39 @@ def unpack(
     return tuple(members)
 
 
-def _check(entry: tarfile.TarInfo, *, seen: set[str], number: int, limits: ArchiveLimits) -> None:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Names of the members so far."""
+
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    """With those that the names of files imply."""
+
+    def add(self, entry: tarfile.TarInfo, *, limits: ArchiveLimits) -> None:
+        """Raise `ArchiveRefused` if a name is taken, or is a file for one and a folder for another.
+
+        Which of the two a member is would depend on their order.
+        """
+        path = PurePosixPath(entry.name)
+        if entry.isfile():
+            if str(path) in self.files:
+                raise ArchiveRefused(f"two of its members are named {_shown(entry)}")
+            if str(path) in self.folders:
+                raise ArchiveRefused(f"its member {_shown(entry)} is a file and a folder")
+            self.files.add(str(path))
+        for folder in path.parents if entry.isfile() else (path, *path.parents):
+            if str(folder) in self.folders:
+                break  # and so are its parents
+            if str(folder) in self.files:
+                raise ArchiveRefused(f"its member {str(folder)[:80]!r} is a file and a folder")
+            self.folders.add(str(folder))
+        if len(self.folders) > limits.max_members:
+            raise ArchiveRefused(f"it has more than {limits.max_members} folders")
+
+
+def _check(entry: tarfile.TarInfo, *, number: int, limits: ArchiveLimits) -> None:
     """Raise `ArchiveRefused` if a member breaks the rules."""
-    shown = repr(entry.name[:80])
+    shown = _shown(entry)
     path = PurePosixPath(entry.name)
     if number > limits.max_members:
         raise ArchiveRefused(f"it has more than {limits.max_members} members")
@@ -102,10 +146,11 @@ def _check(entry: tarfile.TarInfo, *, seen: set[str], number: int, limits: Archi
         raise ArchiveRefused(f"the name of its member {shown} cannot be used")
     if entry.size < 0 or entry.size > limits.max_bytes:
         raise ArchiveRefused(f"its member {shown} claims {entry.size} bytes")
-    if entry.isfile():
-        if str(path) in seen:
-            raise ArchiveRefused(f"two of its members are named {shown}")
-        seen.add(str(path))
+
+
+def _shown(entry: tarfile.TarInfo) -> str:
+    """Return the name of a member for a message."""
+    return repr(entry.name[:80])
 
 
 def _is_junk(name: str) -> bool:
@@ -121,8 +166,16 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, *, name: str, folder: P
     path = folder / name
     size = 0
     with os_faults(f"unpacking {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("xb")
+        except OSError as error:
+            if error.errno not in _NAME_ERRNOS:
+                raise
+            raise ArchiveRefused(
+                f"the name of its member {_shown(entry)} cannot be used here ({error.strerror})"
+            ) from error
+        with file:
             while block := source.read(_BLOCK_BYTES):
                 file.write(block)
                 size += len(block)
@@ -144,7 +197,13 @@ class _Capped(io.RawIOBase):
         self._cap = min(limits.max_bytes, ratio_cap)
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes."""
+        """Return the next bytes.
+
+        A header can claim any size for the name or the header that follows it. That is refused
+        before it is read: in memory it would take all of what a small file unpacks to.
+        """
+        if not 0 <= size <= _MOST_READ_BYTES:
+            raise ArchiveRefused(f"a header of it claims to have {size} bytes")
         self.last_read = self._source.read(size)
         self._check_cap()
         return self.last_read
@@ -196,7 +255,7 @@ def _refusals(archive: Path) -> Iterator[None]:
     except ArchiveRefused as error:
         message = f"{archive.name} is refused: {error.message}."
         raise ArchiveRefused(message, remedy=remedy) from None
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+    except _UNREADABLE as error:
         raise ArchiveRefused(
             f"{archive.name} is refused: it is cut short or damaged ({error}).", remedy=remedy
         ) from error

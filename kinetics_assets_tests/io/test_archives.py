@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,104 @@ def test_a_member_that_breaks_the_rules_refuses_all(
     assert caught.value.message.startswith("archive.bin is refused")
     outside = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert outside == {"archive.bin", "into"}
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (_member("x", tarfile.REGTYPE), _member("x/y", tarfile.REGTYPE)),
+        (_member("x/y", tarfile.REGTYPE), _member("x", tarfile.REGTYPE)),
+        (_member("x", tarfile.REGTYPE), _member("x/y/z", tarfile.REGTYPE)),
+        (_member("x/y/z", tarfile.REGTYPE), _member("x", tarfile.REGTYPE)),
+        (_member("x", tarfile.REGTYPE), _member("x/", tarfile.DIRTYPE)),
+        (_member("x/", tarfile.DIRTYPE), _member("x", tarfile.REGTYPE)),
+    ],
+)
+def test_a_name_that_is_a_file_and_a_folder_refuses_all(
+    tmp_path: Path, first: tarfile.TarInfo, then: tarfile.TarInfo
+) -> None:
+    """In either order; the file system's refusal once ended the step instead."""
+    with pytest.raises(ArchiveRefused, match=r"'x/?' is a file and a folder"):
+        _unpack(_tar(FILES, first, then), tmp_path)
+
+
+def test_a_name_that_the_file_system_refuses_refuses_all(tmp_path: Path) -> None:
+    """A name that is taken for another there, or is too long with its folder, is no fault here."""
+    archive, into = tmp_path / "a.tar", tmp_path / "into"
+    archive.write_bytes(_tar(FILES))
+    (into / "set").mkdir(parents=True)
+    (into / "set" / "part_2.csv").mkdir()  # as where upper and lower case are one
+    with pytest.raises(ArchiveRefused, match=r"part_2\.csv' cannot be used here"):
+        unpack(archive, into)
+    deep = tmp_path
+    while len(str(deep)) < 3700:
+        deep /= "d" * 100
+    deep.mkdir(parents=True)
+    archive.write_bytes(_tar({"/".join(["n" * 200] * 4): b"x"}))
+    with pytest.raises(ArchiveRefused, match="cannot be used here"):
+        unpack(archive, deep)
+
+
+def test_folders_that_names_imply_are_capped(tmp_path: Path) -> None:
+    """A few members with long paths make no more folders than an archive may have members."""
+    files = {f"{n}/{'d/' * 30}x": b"" for n in range(5)}
+    with pytest.raises(ArchiveRefused, match="more than 100 folders"):
+        _unpack(_tar(files), tmp_path, limits=ArchiveLimits(max_members=100))
+    assert len(_unpack(_tar(files), tmp_path / "more")[0]) == 5
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+@pytest.mark.parametrize("claims", [64 * 2**20, -(2**20)])
+def test_a_huge_long_name_is_refused_unread(tmp_path: Path, kind: bytes, *, claims: int) -> None:
+    """Such a name is read by tarfile in one go, before any cap: 0.6 MB took 630 MB of memory."""
+    _assert_refused_unread(tmp_path, kind, claims=claims)
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE], ids=["x", "g", "X"]
+)
+def test_a_huge_extended_header_is_refused_unread(tmp_path: Path, kind: bytes) -> None:
+    """So it does with the header of the POSIX format, of one member or of all."""
+    _assert_refused_unread(tmp_path, kind, claims=64 * 2**20)
+
+
+def _assert_refused_unread(folder: Path, kind: bytes, *, claims: int) -> None:
+    """Assert that a special header which claims a size is refused without reading so much."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = kind, claims
+    archive = folder / "a.tar.gz"
+    with gzip.open(archive, "wb", 1) as packed:
+        packed.write(header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(64):
+            packed.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveRefused, match=f"claims to have {claims} bytes"):
+            unpack(archive, folder)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_chain_of_headers_is_refused(tmp_path: Path, kind: bytes) -> None:
+    """Each of them is read inside the one before; thousands are no crash."""
+    header = tarfile.TarInfo("x")
+    header.type = kind
+    with pytest.raises(ArchiveRefused, match="damaged"):
+        _unpack(header.tobuf(tarfile.GNU_FORMAT) * 3000, tmp_path)
+
+
+def test_a_long_name_within_reason_is_read(tmp_path: Path) -> None:
+    """Long names and extended headers as tar writes them are no reason to refuse."""
+    name = f"{'folder/' * 30}{'n' * 150}.csv"
+    for number, kind in enumerate((tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)):
+        sink = io.BytesIO()
+        with tarfile.open(fileobj=sink, mode="w", format=kind) as tar:
+            tar.addfile(tarfile.TarInfo(name))
+        files, _ = _unpack(gzip.compress(sink.getvalue()), tmp_path / str(number))
+        assert files == {name: b""}
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["tar", "gz"])
