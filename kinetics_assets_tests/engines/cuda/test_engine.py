@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,9 +29,12 @@ ORACLE = reference.ReferenceEngine().flow(CLIP)
 
 
 @pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandinCupy:
-    """Return a stand-in of CuPy with a device, which the engine takes for the real one."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def cupy(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> StandinCupy:
+    """Return a stand-in of CuPy with a device, which the engine takes for the real one.
+
+    Kernels that one test has compiled, the next one finds.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "kernels"))
     monkeypatch.setattr(device, "device_count", lambda: 1)
     standin = StandinCupy(Nvrtc())
     monkeypatch.setitem(sys.modules, "cupy", standin)
