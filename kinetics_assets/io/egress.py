@@ -24,6 +24,8 @@ _CREDENTIAL = re.compile(
     r"\b((?:set-)?cookie|(?:proxy-)?authorization)\s*[:=]\s*[^\r\n]+", re.IGNORECASE
 )
 
+_SECRET_SEGMENT = re.compile(r"(/(?:l?sig|signature|s?pot|n|token|key|passkey|ip)/)[^/]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Egress:
@@ -107,7 +109,8 @@ class Egress:
 def redact_url(url: str) -> str:
     """Return `url` without what may be secret: user, password, query values and fragment.
 
-    Names of query parameters stay; of their values only a YouTube id (``v=``) does.
+    Names of query parameters stay; of their values only a YouTube id (``v=``) does. Of a path that
+    holds parameters, as addresses of streams do, signatures and tokens are taken out.
     """
     try:
         parts = urlsplit(url)
@@ -121,7 +124,8 @@ def redact_url(url: str) -> str:
         for item in parts.query.split("&")
         if item
     )
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    path = _SECRET_SEGMENT.sub(r"\1...", parts.path)
+    return urlunsplit((parts.scheme, netloc, path, query, ""))
 
 
 def redact(text: str) -> str:

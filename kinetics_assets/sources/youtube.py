@@ -51,13 +51,14 @@ YOUTUBE_HOSTS = (
 )
 """Where yt-dlp goes for a video of YouTube."""
 _ANY_TIME: dict[type[KineticsError], int] = {
+    Gone: 2,
     NetworkFailure: 2,
     Truncated: 2,
     ServerError: 3,
     RateLimited: 4,
 }
 """How often a video is asked for in all, by the failure, each time from the first byte."""
-_WITH_A_FRESH_ADDRESS: dict[type[KineticsError], int] = {Gone: 2, Forbidden: 3}
+_WITH_A_FRESH_ADDRESS: dict[type[KineticsError], int] = {Forbidden: 3}
 """The same for a file whose address was just given: such an address is good for a short time."""
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 1.0, 30.0
 
@@ -116,7 +117,7 @@ class YouTubeSource:
     @property
     def host(self) -> str:
         """Return the host of the address."""
-        return urlsplit(self.settings.youtube_url).netloc
+        return urlsplit(self.settings.youtube_url).netloc.rpartition("@")[2]
 
     def state_of(self, clip: ClipId) -> str:
         """Return the address and the identity that it is asked with.
@@ -225,7 +226,7 @@ class YouTubeSource:
                 )
             asked[type(answer.error)] += 1
             if not self._tries_again(answer, times=asked[type(answer.error)]):
-                return self._verdict(answer.error)
+                return self._verdict(answer)
 
     def _tries_again(self, failure: Failure, *, times: int) -> bool:
         """Return whether a video that failed `times` times in the same way is worth asking again.
@@ -247,12 +248,16 @@ class YouTubeSource:
             time.sleep(pause)
         return True
 
-    def _verdict(self, error: KineticsError) -> ClipError:
+    def _verdict(self, failure: Failure) -> ClipError:
         """Return what a failure says of the clip, with whether the source worked at the time.
 
         Raises:
             EnvironmentFault: It says nothing of the clip.
         """
+        error = failure.error
+        if isinstance(error, Gone) and self._reads_pages and not failure.has_description:
+            # a site that has no such video says so in words; a missing page is the site's own fault
+            error = ServerError(error.message)
         if isinstance(error, ExtractorBroken) and (not self._reads_pages or self.is_alive()):
             error = DownloadFailed(error.message)  # only this video is odd
             error.source_works = self._reads_pages

@@ -175,7 +175,8 @@ class Session:
         """Return one downloaded file, `path` with a suffix, and the second at which it begins.
 
         Raises:
-            EmptyFile, DownloadFailed: There is none, or it has no bytes.
+            EmptyFile: It has no bytes.
+            RuntimeError: There is none; with what yt-dlp said.
         """
         suffix = str(part.get("ext") or "").lower()
         path = path.with_suffix(f".{suffix if _SUFFIX.fullmatch(suffix) else 'bin'}")
@@ -186,8 +187,8 @@ class Session:
         whole = {name: value for name, value in info.items() if name != "requested_formats"}
         self._downloader.dl(str(path), whole | part)
         if not path.is_file() or path.is_symlink():
-            heard = [*self._heard.errors, *self._heard.warnings]
-            raise kinetics_error(DownloadFailed("yt-dlp left no file."), warnings=heard)
+            said = " ".join([*self._heard.errors, *self._heard.warnings])
+            raise RuntimeError(f"yt-dlp left no file. {said}")  # the rules find the cause in it
         with os_faults(f"reading {path}"), path.open("rb") as file:
             start = file.read(4)
         if not start:

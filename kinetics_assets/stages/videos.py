@@ -107,12 +107,14 @@ class VideosJob:
                 del wanted[clip.id]
         for source, breaker in self._sources:
             answers = self._ask(source, breaker, list(wanted), scratch=desk.scratch)
+            joined: dict[Path, Path] = {}
             for clip_id, answer in answers.items():
                 try:
                     if isinstance(answer, ClipError):
                         raise answer
                     tried = tried_for(desk.known[clip_id], failures[clip_id])
-                    self._take(wanted[clip_id], answer, source=source, desk=desk, tried=tried)
+                    found = _with_sound(answer, desk=desk, joined=joined)
+                    self._take(wanted[clip_id], found, source=source, desk=desk, tried=tried)
                     del wanted[clip_id]
                     breaker.succeeded()
                 except ClipError as error:
@@ -233,7 +235,6 @@ class VideosJob:
             ClipError: The file is no good for this clip.
         """
         layout, worker, before = self._order.layout, desk.worker, desk.known[clip.id]
-        found = _with_sound(found, desk=desk)
         cut = self._must_cut(clip, found, worker=worker)
         suffix = ".mp4" if cut else (found.path.suffix.lower() or ".mp4")
         final = layout.video(self._order.split, clip.label, clip.id, suffix=suffix)
@@ -324,10 +325,18 @@ class VideosJob:
         )
 
 
-def _with_sound(found: Found, *, desk: Desk) -> Found:
-    """Return what was found as one file, after joining pictures and sound if they came as two."""
+def _with_sound(found: Found, *, desk: Desk, joined: dict[Path, Path]) -> Found:
+    """Return what was found as one file, after joining pictures and sound if they came as two.
+
+    Args:
+        found: As the source gave it.
+        desk: With the child that joins.
+        joined: Pictures -> what they were joined to; one file may feed several clips.
+    """
     if found.sound is None:
         return found
-    joined = temp_path(found.path.with_name(f"joined{found.path.suffix}"), stage=Stage.VIDEOS)
-    desk.worker.join(found.path, found.sound, joined)
-    return replace(found, path=joined, sound=None)
+    if found.path not in joined:
+        temp = temp_path(found.path.with_name("joined"), stage=Stage.VIDEOS)
+        suffix = desk.worker.join(found.path, found.sound, temp)
+        joined[found.path] = temp.rename(temp.with_name(temp.name + suffix))
+    return replace(found, path=joined[found.path], sound=None)

@@ -30,8 +30,9 @@ from kinetics_assets.core.errors import (
     VideoPrivate,
     VideoUnavailable,
 )
+from kinetics_assets.core.settings import SourceSettings
 from kinetics_assets.io.host_pace import HostPace
-from kinetics_assets.sources import youtube
+from kinetics_assets.sources import youtube, youtube_network
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.youtube import YouTubeSource
 from kinetics_assets.sources.youtube_canary import FRESH_SECONDS, Canary
@@ -91,6 +92,40 @@ def test_a_stale_address_is_asked_for_anew(
     assert isinstance(found, Found)
     assert found.path.read_bytes() == MP4
     assert site.asked == [WATCH, "/old.mp4", WATCH, "/new.mp4"]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_missing_page_is_the_sites_own_fault(site: VideoSite, fetch: Fetch, status: int) -> None:
+    """A site says in words that a video is gone; a page that is not there proves no loss."""
+    site.describes(CANARY, _info("http://x/"))
+    site.replies[WATCH] = [Reply(status=status)]
+    error = fetch(site.source(youtube_canaries=(CANARY,)))
+    assert type(error) is ServerError
+    assert site.asked == [WATCH] * 2
+    site.asked.clear()
+    site.describes(ID, _info(site.has("/x.mp4")))
+    site.replies[WATCH] = [Reply(status=status), *site.replies[WATCH]]
+    assert isinstance(fetch(site.source()), Found)
+
+
+def test_the_host_is_told_without_a_password() -> None:
+    """Pauses are told with the host's name, in messages and in files; a login is no part of it."""
+    settings = SourceSettings(youtube_url="https://me:hunter2@videos.example.org/{id}.mp4")
+    assert YouTubeSource(settings).host == "videos.example.org"
+
+
+def test_a_cause_that_was_only_heard_is_the_cause(
+    site: VideoSite, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When yt-dlp ends well without a file, what it said meanwhile decides what that means."""
+    site.describes(ID, _info(site.has("/x.mp4")))
+    source = site.source()
+
+    def no_file(self: object, *_: object, **__: object) -> None:
+        self.params["logger"].warning("HTTP Error 429: Too Many Requests")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(youtube_network._downloader_class(), "dl", no_file)
+    assert type(fetch(source)) is RateLimited
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
