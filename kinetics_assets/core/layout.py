@@ -185,6 +185,10 @@ class Layout:
         """Return the file of an archive while it is worked on, or if it is kept."""
         return self.mirror / "archives" / split / f"{archive}.tar.gz"
 
+    def mirror_work(self, split: Split, archive: str) -> Path:
+        """Return the folder of what is half done of an archive; of nobody but who has its lock."""
+        return self.mirror / "work" / split / archive
+
     def mirror_lock(self, split: Split, archive: str) -> Path:
         """Return the lock file of whoever gets an archive."""
         return self.mirror / "archives" / split / f".{archive}.lock"

@@ -12,6 +12,7 @@ import http.client
 import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from kinetics_assets.core.errors import (
     ServerError,
     Truncated,
 )
-from kinetics_assets.core.layout import PARTIAL_PREFIX
+from kinetics_assets.core.layout import PARTIAL_PREFIX, TEMP_PREFIX
 from kinetics_assets.io.answers import (
     FetchLimits,
     answer_to,
@@ -125,8 +126,18 @@ def fetch_resumable(
 
 
 def sweep_partials(folder: Path, *, older_than_seconds: float = STALE_SECONDS) -> int:
-    """Delete parts in `folder` that nobody has gone on with for long; return how many."""
-    found = folder.glob(f"{PARTIAL_PREFIX}*") if folder.is_dir() else []
+    """Delete parts in `folder` that nobody has gone on with for long; return how many.
+
+    Notes that were never finished go with them; by age too, since their writer may be a process
+    that cannot be seen from here.
+    """
+    if not folder.is_dir():
+        return 0
+    for note in folder.glob(f"{TEMP_PREFIX}*{_NOTE_SUFFIX}"):
+        with suppress(FileNotFoundError):
+            if time.time() - note.stat().st_mtime > older_than_seconds:
+                note.unlink()
+    found = folder.glob(f"{PARTIAL_PREFIX}*")
     swept = 0
     for data in {path.with_name(path.name.removesuffix(_NOTE_SUFFIX)) for path in found}:
         partial = _Partial(data)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from kinetics_assets.core.clips import parse_clip_name
@@ -23,7 +24,6 @@ from kinetics_assets.io.atomic import (
     os_faults,
     publish_folder,
     sha256_of,
-    sweep_temps,
     temp_path,
 )
 from kinetics_assets.io.egress import redact_url
@@ -44,6 +44,8 @@ from kinetics_assets.sources.mirror_store import (
 
 _TOTAL_SECONDS = 24 * 3600.0
 _MIN_BYTES_PER_SECOND = 1024.0
+_MOST_NAME_BYTES = 143
+"""Of a name that we make; no common file system takes less."""
 _UNUSABLE = (DownloadFailed, EmptyFile, OverLimit)
 """What a download can say against the archive itself, as opposed to the way to it."""
 
@@ -118,10 +120,18 @@ class _Job:
             for file in record.files
         )
 
+    @property
+    def work(self) -> Path:
+        """Folder of what is half done."""
+        return self.layout.mirror_work(self.archive.split, self.archive.name)
+
     def sweep(self) -> None:
-        """Delete what dead processes left behind, other than parts that can be gone on with."""
-        for folder in (self.packed.parent, self.folder.parent):
-            sweep_temps(folder)
+        """Delete what was left behind, other than parts that can be gone on with.
+
+        Whoever left it is gone, since the lock is ours. Process ids do not tell: another container
+        on the same volume has its own.
+        """
+        shutil.rmtree(self.work, ignore_errors=True)
         sweep_partials(self.packed.parent)
 
     def run(
@@ -147,6 +157,7 @@ class _Job:
 
     def put_away(self) -> None:
         """Delete the archive unless it shall be kept; done last, so that a kill wastes none."""
+        shutil.rmtree(self.work, ignore_errors=True)
         if not self.settings.sources.mirror_keep_archives:
             self.packed.unlink(missing_ok=True)
 
@@ -178,20 +189,24 @@ class _Job:
     def _flattened(self, members: tuple[Member, ...], folder: Path) -> tuple[MirrorFile, ...]:
         """Return the members as files of `folder`, moved there without their own folders.
 
-        What was taken down is left behind.
+        What was taken down is left behind. The first of a name by path has it; others are kept
+        under a name of ours, as no clip.
         """
-        files = []
+        files, others = [], []
         with os_faults(f"sorting into {folder}"):
             for member in sorted(members, key=lambda member: member.name):
-                name, is_first = PurePosixPath(member.name).name, True
+                name = PurePosixPath(member.name).name
                 if self._is_taken_down(_clip_of(name)):
                     continue
-                while (folder / name).exists():  # a second file of that name is kept, as no clip
-                    name, is_first = f"_{name}", False
-                sha256 = sha256_of(member.path)
-                member.path.rename(folder / name)
-                clip = _clip_of(name) if is_first else ""
-                files.append(MirrorFile(name, clip, member.size_bytes, sha256))
+                if (folder / name).exists():
+                    others.append(member)
+                else:
+                    files.append(_moved(member, folder / name, clip=_clip_of(name)))
+            numbers = count(2)
+            for member in others:
+                while (path := folder / _numbered(member.path.name, next(numbers))).exists():
+                    pass
+                files.append(_moved(member, path, clip=""))
         return tuple(sorted(files, key=lambda file: file.file))
 
     def _is_taken_down(self, name: str) -> bool:
@@ -202,9 +217,10 @@ class _Job:
 
     @contextmanager
     def _aside(self, stage: str) -> Iterator[Path]:
-        """Yield a private folder beside that of the archive's files, gone after the block."""
-        folder = temp_path(self.folder, stage=stage)
-        with os_faults(f"creating {folder}"):
+        """Yield a private folder on the disk of the archive's files, gone after the block."""
+        with os_faults(f"creating {self.work}"):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            folder = temp_path(self.work / stage, stage=stage)
             folder.mkdir()
         try:
             yield folder
@@ -230,6 +246,20 @@ class _Job:
             refused=refused,
             files=files,
         )
+
+
+def _moved(member: Member, path: Path, *, clip: str) -> MirrorFile:
+    """Return a member as a file of the store, after it was moved to `path`."""
+    sha256 = sha256_of(member.path)
+    member.path.rename(path)
+    return MirrorFile(path.name, clip, member.size_bytes, sha256)
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return `name` behind a number, cut at its start if it would be too long."""
+    prefix = f"_{number}_"
+    rest = name.encode()[-(_MOST_NAME_BYTES - len(prefix)) :]
+    return prefix + rest.decode(errors="ignore")
 
 
 def _clip_of(name: str) -> str:

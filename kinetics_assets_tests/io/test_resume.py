@@ -317,8 +317,10 @@ def test_only_stale_parts_are_swept(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / f".part-{name}").write_bytes(b"x")
         (tmp_path / f".part-{name}.resume").write_bytes(b"{}")
+        (tmp_path / f".tmp-file-{name}-1.resume").write_bytes(b"{")
     (tmp_path / "file").write_bytes(b"x")
     for path in tmp_path.glob("*old*"):
         os.utime(path, (1, 1))
     assert sweep_partials(tmp_path) == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".part-new", ".part-new.resume", "file"]
+    left = [".part-new", ".part-new.resume", ".tmp-file-new-1.resume", "file"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == left

@@ -24,10 +24,12 @@ from kinetics_assets.core.errors import (
     Truncated,
 )
 from kinetics_assets.core.layout import TEMP_PREFIX
+from kinetics_assets.io.archives import Member, unpack
 from kinetics_assets.io.resume import Retries
 from kinetics_assets.sources.mirror import mirror_source
 from kinetics_assets.sources.mirror_archives import part_archive
 from kinetics_assets.sources.mirror_fetch import get_archive
+from kinetics_assets.sources.mirror_store import ArchiveRecord
 from kinetics_assets_tests import mirrors
 from kinetics_assets_tests.mirrors import HEAD, Replica, clip
 from kinetics_assets_tests.range_server import RangeServer
@@ -99,6 +101,36 @@ def test_each_fault_of_the_mirror_has_its_verdict(
         assert server.asked(path) == ["GET"] * requests
     files = made.settings.root / "kinetics600" / "mirror" / "files"
     assert [p for p in files.rglob("*") if p.is_file()] == []
+
+
+def test_what_another_container_unpacks_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process cannot be seen from here; that it works at an archive is told by the lock.
+
+    Getting one archive once deleted what another container on the same volume had unpacked.
+    """
+    with RangeServer() as server:
+        made = mirrors.replica(server, tmp_path, "kinetics400", {(TRAIN, HEAD): CLIPS})
+        for part in range(2):
+            made.put(f"400/train/part_{part}.tar.gz", mirrors.clips_tar([CLIPS[part]]))
+        parts = [part_archive(made.settings, TRAIN, f"part_{n}") for n in range(2)]
+        inner: list[ArchiveRecord] = []
+
+        def unpack_slowly(archive: Path, folder: Path) -> tuple[Member, ...]:
+            members = unpack(archive, folder)
+            if not inner:
+                monkeypatch.setattr("kinetics_assets.io.atomic._writer_lives", lambda _: False)
+                monkeypatch.setattr("kinetics_assets.sources.mirror_fetch.unpack", unpack)
+                inner.append(get_archive(made.settings, parts[1]))
+            return members
+
+        monkeypatch.setattr("kinetics_assets.sources.mirror_fetch.unpack", unpack_slowly)
+        outer = get_archive(made.settings, parts[0])
+    assert [[f.clip for f in record.files] for record in (outer, *inner)] == [
+        [CLIPS[0].name],
+        [CLIPS[1].name],
+    ]
 
 
 @pytest.mark.parametrize("moment", ["unpack", "publish_folder", "write_record"])

@@ -15,6 +15,7 @@ from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.host_pace import HostPace
+from kinetics_assets.sources.mirror_store import read_record
 from kinetics_assets.stages.archives import files_without_row, parts_due, run_archives
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
@@ -113,6 +114,28 @@ def test_a_failing_archive_costs_its_class_alone(
     assert HostPace(server.host).paused() is None
     assert [row.status for row in _videos(made, "zumba")] == [Status.OK]
     assert made.asked(paths[1]) == 1
+
+
+def test_names_that_collide_cost_no_step(server: RangeServer, tmp_path: Path) -> None:
+    """An archive with a file under a file is refused, and the class asks its next source.
+
+    The file system's refusal of such a name once ended the step.
+    """
+    made = mirrors.replica(server, tmp_path, "kinetics600", ROWS)
+    clips = ROWS[TRAIN, PLAIN]
+    files = {f"{c.name}.mp4": mirrors.video(c) for c in clips}
+    made.put(LAYOUTS["kinetics600"][PLAIN], mirrors.tar({"x": b"1"} | files | {"x/y": b"2"}))
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    for name, data in files.items():
+        (pool / name).write_bytes(data)
+    settings = made.changed(order=("mirror", "local"), local_folders=(pool,))
+    rows = run_stage(Stage.VIDEOS, ClassOrder(settings, TRAIN, PLAIN)).rows
+    assert [(row.status, row.source) for row in rows] == [(Status.OK, "local")] * len(clips)
+    assert {row.tried[0].reason for row in rows} == {Reason.BAD_ARCHIVE}
+    record = read_record(Layout.of(settings), TRAIN, PLAIN)
+    assert record is not None
+    assert "'x' is a file and a folder" in record.refused
 
 
 def test_the_store_is_no_part_of_the_dataset(server: RangeServer, tmp_path: Path) -> None:
