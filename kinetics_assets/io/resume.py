@@ -13,7 +13,7 @@ import json
 import re
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,15 +183,23 @@ class _Note:
         match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if not match:
             return "it does not say which part it sends"
-        start, end, total = int(match[1]), int(match[2]), match[3]
-        if start != offset or end < start:
-            return f"it sends {start}-{end}, asked for was {offset}-"
-        if total != "*" and self.length not in {None, int(total)}:
+        start, end = int(match[1]), int(match[2])
+        total = None if match[3] == "*" else int(match[3])
+        if start != offset or end < start or (total is not None and end >= total):
+            return f"it sends {start}-{end} of {match[3]}, asked for was {offset}-"
+        if total is None and self.length is None:
+            return "it does not say how long the file is"  # a part's end would look like a file's
+        if None not in {total, self.length} and total != self.length:
             return f"the file has {total} bytes now, it had {self.length}"
         if answer.length not in {None, end - start + 1}:
             return "it announces two lengths"
         etag = answer.headers.get("ETag", self.etag)
         return "" if etag == self.etag else f"the file is {etag[:60]} now, it was {self.etag[:60]}"
+
+    def of_part(self, answer: http.client.HTTPResponse) -> _Note:
+        """Return the note with the length of the file that a 206, not denied, states."""
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        return self if total == "*" else replace(self, length=int(total))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +244,11 @@ class _Partial:
         with writing(self.data):
             self.data.parent.mkdir(parents=True, exist_ok=True)
             self.data.unlink(missing_ok=True)
+        self.keep(note)
+
+    def keep(self, note: _Note) -> None:
+        """Make `note` that of the bytes that are there."""
+        with writing(self.data):
             write_file(self.note_path, json.dumps(asdict(note)).encode())
 
     def publish(self, target: Path) -> None:
@@ -311,6 +324,9 @@ def _go_on(
             if problem:
                 partial.drop()
                 raise NetworkFailure(f"{note.address} cannot be continued: {problem}.")
+            if note.length is None:
+                note = note.of_part(answer)
+                partial.keep(note)
         elif answer.status == 200:
             note, offset = _Note.of(url, answer, last_url=last_url), 0
             partial.begin(note)

@@ -156,6 +156,41 @@ def test_an_answer_that_does_not_continue_is_not_appended(
     assert server.served[-1].status == 200
 
 
+def test_a_part_tells_the_length_that_the_first_answer_did_not(
+    server: RangeServer, get: Get
+) -> None:
+    """A 206 that ends early is no end of the file, though nothing before it told the length."""
+    said = f"bytes {MIB}-{2 * MIB - 1}/{len(BODY)}"
+    _spoil(
+        server,
+        Spoilt(headers={"Content-Length": ""}, stall_after=MIB),
+        Spoilt(body=BODY[: 2 * MIB], headers={"Content-Range": said}),
+    )
+    got = get(limits=FetchLimits(timeout_seconds=0.3))
+    assert got.path.read_bytes() == BODY
+    assert [(one.range, one.status) for one in server.served] == [
+        ("", 200),
+        (f"bytes={MIB}-", 206),
+        (f"bytes={2 * MIB}-", 206),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said", [f"bytes {MIB}-{2 * MIB - 1}/*", f"bytes {MIB}-{2 * MIB - 1}/{2 * MIB - 1}"]
+)
+def test_a_part_of_a_file_of_no_known_length_is_not_appended(
+    server: RangeServer, get: Get, said: str
+) -> None:
+    """Where no answer tells the length, or one that cannot be, the file is fetched anew."""
+    _spoil(
+        server,
+        Spoilt(headers={"Content-Length": ""}, stall_after=MIB),
+        Spoilt(body=BODY[: 2 * MIB], headers={"Content-Range": said}),
+    )
+    assert get(limits=FetchLimits(timeout_seconds=0.3)).path.read_bytes() == BODY
+    assert server.served[-1].range == ""
+
+
 def test_without_a_validator_nothing_is_continued(server: RangeServer, get: Get) -> None:
     """A server that gives no ETag and no date is asked for the whole file again."""
     _spoil(server, Spoilt(cut_after=MIB, headers={"ETag": ""}), Spoilt(headers={"ETag": ""}))
