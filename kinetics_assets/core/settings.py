@@ -183,6 +183,9 @@ class FlowRecipe:
 
     engine: str = "auto"
     """``auto`` or the name of an engine; auto is resolved once per dataset and split."""
+    denseflow_path: Path | None = None
+    """The program of the engine ``denseflow``; by default the one on the PATH, which alone ``auto``
+    looks for."""
     bound_px: float = 20.0
     """Displacement, in pixels, that the largest grey level stands for."""
 

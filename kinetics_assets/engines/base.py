@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kinetics_assets.core.errors import EnvironmentFault
+    from kinetics_assets.core.geometry import Size
 
 GrayFrames: TypeAlias = NDArray[np.uint8]
 """(T, H, W): T consecutive gray frames."""
@@ -56,6 +63,72 @@ class FlowEngine(Protocol):
             ValueError: as for `flow`, or `bound_px` is not a positive number.
             FloatingPointError: the flow is not finite.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """One video file to be turned into flow pictures."""
+
+    video: Path
+    size: Size
+    """Of the pictures; the frames are made grey first, then resized to it."""
+    pairs: int
+    """Pairs of frames that the video has, by our own decoder."""
+    bound_px: float
+    """Displacement that the largest grey level stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What an engine left of a `FileTask`. Whether the pictures are any good is not its to say."""
+
+    pictures: tuple[Path, ...]
+    """All x planes, then all y planes, in order; empty unless there are exactly as many as pairs.
+    """
+    said: str
+    """What happened, for people: how the program ended, what was missing, its last words."""
+    in_time: bool = True
+
+
+class FileFlowEngine(Protocol):
+    """Has a program of its own decode a video file and write its flow as JPEG pictures.
+
+    What such a program says of its success is not believed; see `kinetics_assets.stages.flow_files`
+    for how its pictures are judged. An engine can be shared between threads.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name a user chooses the engine by."""
+
+    @property
+    def profile(self) -> str:
+        """Which algorithm it computes, and by what."""
+
+    @property
+    def device(self) -> Device:
+        """Where it runs; "cuda" needs a device lease."""
+
+    @property
+    def jpeg_quality(self) -> int:
+        """The only JPEG quality that it writes."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each tool whose change may change the flow.
+
+        Raises:
+            ToolMissing: The program is not there.
+        """
+
+    def run(self, task: FileTask, folder: Path, *, seconds: float) -> FileResult:
+        """Return what became of one attempt at `task`, made inside the empty `folder`.
+
+        Raises:
+            ToolMissing: The program is not there.
+        """
+
+    def fault(self, said: str) -> EnvironmentFault:
+        """Return the fault of the machine behind a failure that is known not to be the video's."""
 
 
 def checked_frames(frames: GrayFrames) -> GrayFrames:

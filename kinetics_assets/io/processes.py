@@ -1,10 +1,17 @@
-"""Which process is which: names that outlive it, and a child's tie to its parent."""
+"""Which process is which: names that outlive it, and a child's tie to its parent.
+
+Run as a file, ``processes.py <parent id> <program> <arguments>``, it becomes that program, tied to
+the parent: so that a program which knows nothing of ties can be started from a process with threads
+(code of ours between fork and exec could hang there).
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
+import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -52,3 +59,12 @@ def die_with_parent(parent_pid: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before the line above
         os._exit(1)
+
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash shall not leave gigabytes behind
+    try:
+        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - no shell is meant
+    except OSError as failure:
+        sys.exit(f"{sys.argv[2]} cannot be started: {failure.strerror}")

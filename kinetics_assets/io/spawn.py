@@ -20,18 +20,24 @@ _threads: list[ThreadPoolExecutor] = []
 os.register_at_fork(after_in_child=_threads.clear)
 
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, keep: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """Return a started child in its own session, with pipes on all three standard streams.
+
+    Of this process's other open files it gets those whose descriptors are in `keep`.
 
     Raises:
         OSError: The program cannot be started.
     """
     if not _threads:
         _threads.append(ThreadPoolExecutor(1, thread_name_prefix="spawn"))
-    return _threads[0].submit(_start, argv, env, cwd).result()
+    return _threads[0].submit(_start, argv, env, cwd, keep).result()
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path, keep: Sequence[int]
+) -> subprocess.Popen[bytes]:
     """Return the started child (runs on the long-lived thread)."""
     return subprocess.Popen(  # noqa: S603 - argv is put together by this package
         argv,
@@ -41,6 +47,7 @@ def _start(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> subprocess
         env=env,
         cwd=cwd,
         close_fds=True,
+        pass_fds=keep,
         start_new_session=True,
         bufsize=0,
     )

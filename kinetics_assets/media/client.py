@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from kinetics_assets.io.sandbox import Sandbox
 from kinetics_assets.media.facts import (
+    CountedFrames,
     FrameFacts,
     MediaFacts,
     length_from_record,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.settings import FrameRecipe, Limits, ResizeRecipe, VideoRecipe
 
-__all__ = ["FrameFacts", "MediaFacts", "MediaWorker"]
+__all__ = ["CountedFrames", "FrameFacts", "MediaFacts", "MediaWorker"]
 
 _OPERATIONS = "kinetics_assets.media.worker"
 
@@ -130,6 +131,18 @@ class MediaWorker:
             recipe=asdict(recipe),
             caps=self._caps,
         )
+        return FrameFacts.from_record(record)
+
+    def count_frames(self, source: Path, *, recipe: FrameRecipe) -> CountedFrames:
+        """Return how many frames `source` has, all decoded, and their size as of `gray`."""
+        record = self._sandbox.call(
+            "count_frames", source=_absolute(source), recipe=asdict(recipe), caps=self._caps
+        )
+        return CountedFrames.from_record(record)
+
+    def write_canary(self, target: Path) -> FrameFacts:
+        """Write a small video known to be good, for programs that are to show that they work."""
+        record = self._sandbox.call("write_canary", target=_absolute(target), caps=self._caps)
         return FrameFacts.from_record(record)
 
     def check_pictures(self, folder: Path, names: Sequence[str]) -> FrameFacts:

@@ -73,6 +73,32 @@ class FrameFacts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CountedFrames:
+    """What the frames of a video are and would become, without having been written."""
+
+    frames: int
+    width_px: int
+    """Width of the pictures that the recipe makes of them."""
+    height_px: int
+    is_upright: bool
+    """Whether the frames are stored as they are to be shown, neither turned nor mirrored."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the facts in `record`.
+
+        Raises:
+            DecoderCrashed: The record is not what an honest child sends.
+        """
+        return cls(
+            frames=_count(record, "frames"),
+            width_px=_count(record, "width_px"),
+            height_px=_count(record, "height_px"),
+            is_upright=record.get("is_upright") is True,
+        )
+
+
 def length_from_record(record: Mapping[str, Any]) -> float:
     """Return the length in `record`, in seconds.
 

@@ -84,6 +84,20 @@ def _gray(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
     return asdict(made)
 
 
+def _count_frames(*, source: str, recipe: Record, caps: Record) -> Record:
+    from kinetics_assets.core.settings import FrameRecipe
+    from kinetics_assets.media.count import count_frames
+
+    return asdict(count_frames(Path(source), recipe=FrameRecipe(**recipe), caps=Caps(**caps)))
+
+
+def _write_canary(*, target: str, caps: Record) -> Record:
+    from kinetics_assets.media.canary import write_canary
+
+    del caps  # it is ours
+    return asdict(write_canary(Path(target)))
+
+
 def _check_pictures(*, folder: str, names: list[str], caps: Record) -> Record:
     from kinetics_assets.media.pictures import check_pictures
 
@@ -98,6 +112,8 @@ OPERATIONS: dict[str, Callable[..., Record]] = {
     "resize": _resize,
     "rawframes": _rawframes,
     "gray": _gray,
+    "count_frames": _count_frames,
+    "write_canary": _write_canary,
     "check_pictures": _check_pictures,
 }
 """All that a parent can ask for."""

@@ -139,10 +139,9 @@ def _refuse_mixed(
     stage = stage_of(kind, settings)
     extra: tuple[str, ...] = ()
     if stage is Stage.FLOW:
-        from kinetics_assets.engines.registry import engine_by_name
+        from kinetics_assets.engines.registry import signature
 
-        engine = engine_by_name(chosen_engine(ClassOrder(settings, split, "")), threads=1)
-        extra = (engine.name, engine.profile)
+        extra = signature(chosen_engine(ClassOrder(settings, split, "")))
     today = recipe_digest(stage, settings, *extra)
     adopted = f"{ADOPTED}-from-{settings.rawframes.start_index}"
     allowed = {today, WHOLE, adopted}

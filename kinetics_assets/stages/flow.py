@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import TooShort
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.engines.registry import engine_by_name
+from kinetics_assets.engines.registry import (
+    FILE_ENGINE_NAMES,
+    engine_by_name,
+    file_engine_by_name,
+    signature,
+)
 from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.media.jpeg import encode_gray
 from kinetics_assets.media.tools import versions
 from kinetics_assets.stages.choices import chosen_engine
+from kinetics_assets.stages.flow_files import AT_A_TIME, FileFlow
 from kinetics_assets.stages.frame_folders import picture_names
 from kinetics_assets.stages.pictures_job import Made, PicturesJob
 
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.clips import Clip
     from kinetics_assets.core.manifest import ManifestRow
-    from kinetics_assets.engines.base import FlowEngine
+    from kinetics_assets.engines.base import FileFlowEngine, FlowEngine
     from kinetics_assets.sources.found_trees import FoundFrames
     from kinetics_assets.stages.job import Desk
 
@@ -36,8 +42,27 @@ class FlowJob(PicturesJob):
     stage = Stage.FLOW
 
     @cached_property
+    def _engine_name(self) -> str:
+        return chosen_engine(self._order)
+
+    @cached_property
     def _engine(self) -> FlowEngine:
-        return engine_by_name(chosen_engine(self._order), threads=1)
+        return engine_by_name(self._engine_name, threads=1)
+
+    @cached_property
+    def _file_engine(self) -> FileFlowEngine:
+        program = self._settings.flow.denseflow_path
+        return file_engine_by_name(self._engine_name, program=program)
+
+    @property
+    def _from_files(self) -> bool:
+        """Whether the engine decodes the videos itself."""
+        return self._engine_name in FILE_ENGINE_NAMES
+
+    @property
+    def concurrency(self) -> int | None:
+        """As many clips at a time as CPU slots can be had, or a few processes of a program."""
+        return AT_A_TIME if self._from_files else None
 
     @property
     def bound_px(self) -> float | None:
@@ -46,7 +71,7 @@ class FlowJob(PicturesJob):
 
     def engine_digest(self) -> tuple[str, ...]:
         """Return the engine's name and numerical profile."""
-        return (self._engine.name, self._engine.profile)
+        return signature(self._engine_name)
 
     def produce(self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk) -> Made:
         """Write two planes for each pair of frames of the input video.
@@ -54,9 +79,35 @@ class FlowJob(PicturesJob):
         Raises:
             TooShort: A clip of one frame has no flow.
         """
+        video = self._order.layout.base / source.path
+        if self._from_files:
+            return self._produce_from_file(video, folder, desk)
+        return self._produce_from_frames(clip, video, folder, desk)
+
+    def expected_count(self, frames: int) -> int:
+        """Return the number of pairs."""
+        return max(frames - 1, 0)
+
+    def found_names(self, found: FoundFrames) -> Sequence[Path]:
+        """Return the x planes, then the y planes of a found folder."""
+        return [*found.flow_x, *found.flow_y]
+
+    def _produce_from_file(self, video: Path, folder: Path, desk: Desk) -> Made:
+        """Let the engine decode `video` and write the pictures, which are then checked."""
+        engine = self._file_engine
+        facts = FileFlow(engine, self._settings).make(video, folder, worker=desk.worker)
+        return Made(
+            facts=facts,
+            tools=f"{versions('av', 'simplejpeg')}, {_words(engine.versions())}",
+            engine=engine.name,
+            profile=engine.profile,
+            are_checked=True,
+        )
+
+    def _produce_from_frames(self, clip: Clip, video: Path, folder: Path, desk: Desk) -> Made:
+        """Decode `video`, compute and write the pictures."""
         import numpy as np
 
-        video = self._order.layout.base / source.path
         gray = desk.scratch / f"{clip.id.name}.npy"
         try:
             facts = desk.worker.gray(video, gray, recipe=self._recipe)
@@ -74,18 +125,14 @@ class FlowJob(PicturesJob):
                 data = encode_gray(plane, quality=self._recipe.jpeg_quality)
                 (folder / name).write_bytes(data)
         engine = self._engine
-        tools = ", ".join(f"{name} {number}" for name, number in sorted(engine.versions().items()))
         return Made(
             facts=type(facts)(frames=len(flow), width_px=facts.width_px, height_px=facts.height_px),
-            tools=f"{versions('av', 'simplejpeg')}, {tools}",
+            tools=f"{versions('av', 'simplejpeg')}, {_words(engine.versions())}",
             engine=engine.name,
             profile=engine.profile,
         )
 
-    def expected_count(self, frames: int) -> int:
-        """Return the number of pairs."""
-        return max(frames - 1, 0)
 
-    def found_names(self, found: FoundFrames) -> Sequence[Path]:
-        """Return the x planes, then the y planes of a found folder."""
-        return [*found.flow_x, *found.flow_y]
+def _words(versions_of_tools: dict[str, str]) -> str:
+    """Return names and versions in one line."""
+    return ", ".join(f"{name} {number}" for name, number in sorted(versions_of_tools.items()))

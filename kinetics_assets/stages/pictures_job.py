@@ -49,13 +49,14 @@ class Made:
     tools: str
     engine: str = ""
     profile: str = ""
+    are_checked: bool = False
+    """Whether the stage has decoded each of them already."""
 
 
 class PicturesJob:
     """Base of the two jobs; a subclass says how pictures are made and how many there must be."""
 
     stage: Stage
-    concurrency: int | None = None
 
     def __init__(self, order: ClassOrder) -> None:
         """Work under the settings of `order`."""
@@ -89,6 +90,11 @@ class PicturesJob:
     @property
     def bound_px(self) -> float | None:
         """Displacement of the largest grey level; None for frames."""
+        return None
+
+    @property
+    def concurrency(self) -> int | None:
+        """Clips worked on at a time; None means as many as CPU slots can be had."""
         return None
 
     # what both do alike
@@ -235,7 +241,7 @@ class PicturesJob:
         if frames is not None and facts.frames != self.expected_count(frames):
             msg = f"{facts.frames} pictures came of a clip of {frames} frames."
             raise EncodeFailed(msg)
-        if not adopted:
+        if not (adopted or made.are_checked):
             desk.worker.check_pictures(temp, names)
         sha256 = folder_sha256(temp, names)
         made_digest = self._adopted_digest() if adopted else self._made_from(source)
