@@ -43,6 +43,8 @@ class FaultServer:
     """Path -> Location."""
     requests: list[Asked] = field(default_factory=list)
     """In the order of arrival."""
+    dripped: list[str] = field(default_factory=list)
+    """Paths whose answer was dripped to its end."""
 
     def __enter__(self) -> Self:
         """Start listening on a free port."""
@@ -209,11 +211,30 @@ class _Handler(BaseHTTPRequestHandler):
     def drip(self) -> None:
         """Send a byte every 20 ms."""
         self._video(Content_Length=str(len(BODY)))
-        for number in range(len(BODY)):
+        self._drip(BODY)
+
+    def drip_status(self) -> None:
+        """Send the words behind the status a byte every 20 ms."""
+        self._drip(b"HTTP/1.1 200 " + b"O" * 500 + b"\r\nContent-Length: 4\r\n\r\nfile")
+
+    def drip_headers(self) -> None:
+        """Send a header a byte every 20 ms."""
+        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500 + b"\r\nContent-Length: 4\r\n\r\nfile")
+
+    def drip_continue(self) -> None:
+        """Say a byte every 20 ms that the answer is to come."""
+        self._drip(
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 20
+            + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile"
+        )
+
+    def _drip(self, data: bytes) -> None:
+        for number in range(len(data)):
             if self.server_of_tests.stopping.is_set():
                 return
-            self._send(BODY[number : number + 1])
+            self._send(data[number : number + 1])
             time.sleep(0.02)
+        self.server_of_tests.dripped.append(self.path)
 
     def endless(self) -> None:
         """Send bytes without a length until nobody listens."""
@@ -248,5 +269,8 @@ _FAULTS: dict[str, Callable[[_Handler], None]] = {
     "reset": _Handler.reset,
     "silent": _Handler.silent,
     "drip": _Handler.drip,
+    "drip-status": _Handler.drip_status,
+    "drip-headers": _Handler.drip_headers,
+    "drip-continue": _Handler.drip_continue,
     "endless": _Handler.endless,
 }

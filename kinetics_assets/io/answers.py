@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import SplitResult, quote, urljoin
 
@@ -28,6 +29,7 @@ from kinetics_assets.core.errors import (
     Truncated,
 )
 from kinetics_assets.io.atomic import os_faults
+from kinetics_assets.io.deadlines import Check, timely_answer
 from kinetics_assets.io.egress import MAX_REDIRECTS, Egress, redact, redact_url
 from kinetics_assets.io.waits import retry_after_seconds
 
@@ -52,21 +54,37 @@ class FetchLimits:
 
 @contextmanager
 def answer_to(
-    url: str, *, egress: Egress, limits: FetchLimits, headers: Mapping[str, str] | None = None
+    url: str,
+    *,
+    egress: Egress,
+    limits: FetchLimits,
+    ends_at: float,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[http.client.HTTPResponse, str]]:
     """Yield the answer to a GET of `url`, and the address that redirects led to.
 
     The answer has whatever status, but no redirect. What breaks inside the block is raised as an
     error of ours.
 
+    Args:
+        url: Address to begin with.
+        egress: Which addresses may be asked.
+        limits: Caps on the silence and the time.
+        ends_at: When the time is over, by `time.monotonic`, redirects and headers included.
+        headers: Sent beside our own.
+
     Raises:
         AddressRefused: `url`, or where it redirects to, is not in the allow-list of `egress`.
-        Truncated, NetworkFailure: The connection broke.
+        Truncated, NetworkFailure: The connection broke, or the time is over.
         EnvironmentFault: No network, or certificates that do not hold.
     """
     for _ in range(MAX_REDIRECTS + 1):
         parts = egress.check(url)
-        with _asked(parts, egress=egress, limits=limits, headers=headers or {}) as answer:
+        where = redact_url(parts.geturl())
+        check = partial(_check_time, where, limits=limits, ends_at=ends_at)
+        with _asked(
+            parts, egress=egress, limits=limits, check=check, headers=headers or {}
+        ) as answer:
             if answer.status not in _REDIRECTS:
                 yield answer, url
                 return
@@ -135,9 +153,8 @@ def blocks_of(
         size += len(block)
         if size > limits.max_bytes:
             raise OverLimit(f"{where} sends more than the {limits.max_bytes} bytes allowed.")
+        _check_time(where, limits=limits, ends_at=ends_at)
         now = time.monotonic()
-        if now > ends_at:
-            raise NetworkFailure(f"{where} was not done after {limits.total_seconds:g} s.")
         if now - began >= limits.timeout_seconds:
             rate = (size - at_begin) / (now - began)
             if rate < limits.min_bytes_per_second:
@@ -159,9 +176,20 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _check_time(where: str, *, limits: FetchLimits, ends_at: float) -> None:
+    """Raise `NetworkFailure` when the time is over."""
+    if time.monotonic() > ends_at:
+        raise NetworkFailure(f"{where} was not done after {limits.total_seconds:g} s.")
+
+
 @contextmanager
 def _asked(
-    parts: SplitResult, *, egress: Egress, limits: FetchLimits, headers: Mapping[str, str]
+    parts: SplitResult,
+    *,
+    egress: Egress,
+    limits: FetchLimits,
+    check: Check,
+    headers: Mapping[str, str],
 ) -> Iterator[http.client.HTTPResponse]:
     """Yield the answer to one GET; what breaks inside the block is raised as an error of ours."""
     host = parts.hostname or ""
@@ -172,6 +200,7 @@ def _asked(
         if is_tls
         else http.client.HTTPConnection(host, port)
     )
+    connection.response_class = timely_answer(check)
     where = redact_url(parts.geturl())
     try:
         plain = egress.connect(host, port, timeout_seconds=limits.timeout_seconds)

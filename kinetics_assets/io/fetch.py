@@ -48,7 +48,7 @@ def fetch(url: str, target: Path, *, egress: Egress, limits: FetchLimits | None 
     """
     limits = limits or FetchLimits()
     ends_at = time.monotonic() + limits.total_seconds
-    with answer_to(url, egress=egress, limits=limits) as (answer, last_url):
+    with answer_to(url, egress=egress, limits=limits, ends_at=ends_at) as (answer, last_url):
         if answer.status != 200:
             raise refusal(answer, url=last_url)
         return _store(answer, target, url=last_url, limits=limits, ends_at=ends_at)

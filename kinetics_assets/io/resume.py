@@ -318,7 +318,10 @@ def _go_on(
     if note and offset and offset == note.length:
         return note
     asks = {"Range": f"bytes={offset}-", "If-Range": note.validator} if note and offset else {}
-    with answer_to(url, egress=egress, limits=limits, headers=asks) as (answer, last_url):
+    with answer_to(url, egress=egress, limits=limits, ends_at=ends_at, headers=asks) as (
+        answer,
+        last_url,
+    ):
         if asks and note and answer.status == 206:
             problem = note.denies(answer, offset=offset)
             if problem:

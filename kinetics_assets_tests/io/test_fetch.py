@@ -94,6 +94,20 @@ def test_each_misbehaviour_has_its_error_and_leaves_nothing(
     assert target.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("what", ["status", "headers", "continue"])
+def test_the_time_is_over_while_headers_are_read_too(
+    server: FaultServer, tmp_path: Path, what: str
+) -> None:
+    """A server that drips what comes before the body, each byte in time, holds nobody."""
+    limits = FetchLimits(timeout_seconds=5.0, total_seconds=0.4)
+    with pytest.raises(NetworkFailure, match=r"was not done after 0\.4 s"):
+        fetch(server.url(f"/drip-{what}/x"), tmp_path / "x", egress=_egress(server), limits=limits)
+    server.redirects["/start"] = f"/drip-{what}/x"
+    with pytest.raises(NetworkFailure, match=r"was not done after 0\.4 s"):
+        fetch(server.url("/start"), tmp_path / "x", egress=_egress(server), limits=limits)
+    assert server.dripped == []
+
+
 def test_a_pause_asked_for_is_told(server: FaultServer, tmp_path: Path) -> None:
     """The message of a 429 has the server's Retry-After."""
     with pytest.raises(RateLimited, match="120"):
