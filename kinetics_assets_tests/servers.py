@@ -44,7 +44,7 @@ class FaultServer:
     requests: list[Asked] = field(default_factory=list)
     """In the order of arrival."""
     dripped: list[str] = field(default_factory=list)
-    """Paths whose answer was dripped to its end."""
+    """Paths of which all that was to be dripped was taken."""
 
     def __enter__(self) -> Self:
         """Start listening on a free port."""
@@ -215,18 +215,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def drip_status(self) -> None:
         """Send the words behind the status a byte every 20 ms."""
-        self._drip(b"HTTP/1.1 200 " + b"O" * 500 + b"\r\nContent-Length: 4\r\n\r\nfile")
+        self._drip(b"HTTP/1.1 200 " + b"O" * 300)
+        self._send(b"\r\nContent-Length: 4\r\n\r\nfile")
 
     def drip_headers(self) -> None:
         """Send a header a byte every 20 ms."""
-        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500 + b"\r\nContent-Length: 4\r\n\r\nfile")
+        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300)
+        self._send(b"\r\nContent-Length: 4\r\n\r\nfile")
 
     def drip_continue(self) -> None:
         """Say a byte every 20 ms that the answer is to come."""
-        self._drip(
-            b"HTTP/1.1 100 Continue\r\n\r\n" * 20
-            + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile"
-        )
+        self._drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 12)
+        self._send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile")
 
     def _drip(self, data: bytes) -> None:
         for number in range(len(data)):

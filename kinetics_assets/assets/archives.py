@@ -62,7 +62,7 @@ def _archives_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
         part = context.partition_key if parts else None
         layout = Layout.of(settings)
         with as_failures():
-            reports = run_archives(settings, split, part, again=config.fetch_again)
+            reports = run_archives(settings, split, part=part, again=config.fetch_again)
             # two steps that tell at a time could tell the older state last
             with exclusive(layout.mirror_observed_lock, wait=True):
                 yield from _changed_members(context.instance, layout)

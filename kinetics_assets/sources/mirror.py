@@ -104,7 +104,7 @@ class MirrorSource:
             EnvironmentFault: The mirror cannot be asked, or the disk is full.
         """
         del scratch
-        archive = class_archive(self.settings, self.split, label)
+        archive = class_archive(self.settings, self.split, label=label)
         if archive is None:
             index = self._index()
             return {clip: self._in_parts(clip, index) for clip in clips}

@@ -19,6 +19,7 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.io.atomic import os_faults, temp_path
 from kinetics_assets.io.egress import Egress, redact_url
 from kinetics_assets.io.fetch import FetchLimits, fetch
+from kinetics_assets.io.host_pace import HostPace
 
 REPLACEMENT = "replacement"
 """Part with good copies of clips that are damaged in the other parts of Kinetics-400."""
@@ -59,7 +60,7 @@ def known_parts(dataset: str, split: Split) -> tuple[str, ...]:
     return (*parts, REPLACEMENT) if (dataset, split) == ("kinetics400", Split.TRAIN) else parts
 
 
-def class_archive(settings: Settings, split: Split, label: str) -> MirrorArchive | None:
+def class_archive(settings: Settings, split: Split, *, label: str) -> MirrorArchive | None:
     """Return the archive of a class, None where archives are not by class."""
     dataset = settings.dataset
     if not is_mirrored(dataset) or has_parts(dataset, split) or not label:
@@ -71,7 +72,7 @@ def class_archive(settings: Settings, split: Split, label: str) -> MirrorArchive
     return MirrorArchive(split, name, _url(settings, f"{split}/{name}.tar.gz"))
 
 
-def part_archive(settings: Settings, split: Split, part: str) -> MirrorArchive:
+def part_archive(settings: Settings, split: Split, *, part: str) -> MirrorArchive:
     """Return a part of `known_parts`."""
     if part == REPLACEMENT:
         return MirrorArchive(split, part, _url(settings, "replacement_for_corrupted_k400.tgz"))
@@ -85,6 +86,7 @@ def listed_test_parts(settings: Settings) -> tuple[MirrorArchive, ...]:
 
     Raises:
         ClipError, EnvironmentFault: The list cannot be had.
+        SourcePaused: The mirror is left alone for now.
         DownloadFailed: It names no archive.
     """
     url = _url(settings, f"test/{_TEST_LISTS[settings.dataset]}")
@@ -94,6 +96,7 @@ def listed_test_parts(settings: Settings) -> tuple[MirrorArchive, ...]:
     limits = FetchLimits(settings.sources.timeout_seconds, max_bytes=_MAX_LIST_BYTES)
     try:
         egress = mirror_egress(settings)
+        HostPace(mirror_host(settings)).take_turn()
         text = fetch(url, folder / "list.txt", egress=egress, limits=limits).path.read_text("utf-8")
     except UnicodeDecodeError:
         text = ""

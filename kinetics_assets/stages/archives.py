@@ -61,7 +61,7 @@ class ArchiveReport:
 
 
 def run_archives(
-    settings: Settings, split: Split, part: str | None, *, again: bool = False
+    settings: Settings, split: Split, *, part: str | None, again: bool = False
 ) -> tuple[ArchiveReport, ...]:
     """Return what became of a part, or of all parts that the mirror's list of a test split names.
 
@@ -79,13 +79,13 @@ def run_archives(
     """
     layout = Layout.of(settings)
     if part:
-        archives: tuple[MirrorArchive, ...] = (part_archive(settings, split, part),)
+        archives: tuple[MirrorArchive, ...] = (part_archive(settings, split, part=part),)
     else:
         archives = listed_test_parts(settings)
         names = json.dumps([archive.name for archive in archives])
         write_if_changed(layout.mirror_listed(split), names.encode())
     annotated = _annotated_names(layout)
-    return tuple(_run(settings, archive, annotated, again=again) for archive in archives)
+    return tuple(_run(settings, archive, annotated=annotated, again=again) for archive in archives)
 
 
 def parts_due(settings: Settings, split: Split, *, tried_only: bool = False) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def files_without_row(settings: Settings) -> dict[tuple[Split, str], tuple[str, 
 
 
 def _run(
-    settings: Settings, archive: MirrorArchive, annotated: set[str], *, again: bool
+    settings: Settings, archive: MirrorArchive, *, annotated: set[str], again: bool
 ) -> ArchiveReport:
     """Return what became of one archive."""
     started = time.monotonic()

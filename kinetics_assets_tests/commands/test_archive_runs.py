@@ -43,7 +43,7 @@ def test_mixed_parts_are_due_until_they_are_here(make: Callable[[str], Replica])
     assert _names(made.settings, TEST) == ["archives of test"]
     made.put("400/test/k400_test_path.txt", b"part_0.tar.gz\n")
     made.put("400/test/part_0.tar.gz", mirrors.clips_tar([clip(40)]))
-    run_archives(made.settings, TEST, None)
+    run_archives(made.settings, TEST, part=None)
     assert _names(made.settings, TEST) == []
     assert strangers_text(made.settings).startswith("1 files of the mirror")
 
@@ -77,7 +77,7 @@ def test_refused_archives_are_named_and_tried_when_asked(make: Callable[[str], R
     """A refused part is not due by itself; it is named with its words."""
     made = make("kinetics400")
     made.put("400/val/part_3.tar.gz", mirrors.cut_at_a_member([clip(1), clip(50)]))
-    run_archives(made.settings, VAL, "part_3")
+    run_archives(made.settings, VAL, part="part_3")
     assert "archive val part_3" not in _names(made.settings, VAL)
     asked = archive_requests(made.settings, [VAL], with_refused=True)
     assert "part_3" in {request.part for request in asked}

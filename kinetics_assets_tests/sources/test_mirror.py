@@ -17,9 +17,11 @@ from kinetics_assets.core.errors import (
     ClipError,
     NotAtSource,
     SettingsError,
+    SourcePaused,
 )
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
+from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.io.takedowns import change_takedowns
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.mirror import MirrorSource, mirror_source
@@ -87,10 +89,10 @@ def test_a_class_has_its_archive(
 ) -> None:
     """Class names are quoted for an address; numbers count from one in class order."""
     made = mirrors.replica(server, tmp_path, dataset, {}, stored=False)
-    archive = class_archive(made.settings, TRAIN, label)
+    archive = class_archive(made.settings, TRAIN, label=label)
     assert archive is not None
     assert archive.url == server.url(f"/kinetics/{path}")
-    assert class_archive(made.settings, TEST, label) is None
+    assert class_archive(made.settings, TEST, label=label) is None
 
 
 def test_parts_of_kinetics_400(tmp_path: Path, server: RangeServer) -> None:
@@ -99,7 +101,7 @@ def test_parts_of_kinetics_400(tmp_path: Path, server: RangeServer) -> None:
     assert known_parts("kinetics400", VAL)[-1] == "part_19"
     assert known_parts("kinetics400", TEST) == ()
     made = mirrors.replica(server, tmp_path, "kinetics400", {}, stored=False)
-    addresses = [part_archive(made.settings, TRAIN, p).url for p in ("part_7", "replacement")]
+    addresses = [part_archive(made.settings, TRAIN, part=p).url for p in ("part_7", "replacement")]
     assert addresses == [
         server.url("/kinetics/400/train/part_7.tar.gz"),
         server.url("/kinetics/400/replacement_for_corrupted_k400.tgz"),
@@ -122,6 +124,15 @@ def test_only_file_names_of_the_list_of_test_parts_are_believed(
     assert [archive.url for archive in listed_test_parts(made.settings)] == [
         made.server.url(f"/kinetics/400/test/part_{n}.tar.gz") for n in (0, 1)
     ]
+
+
+def test_the_list_of_test_parts_keeps_the_pace(make: Callable[[str], Replica]) -> None:
+    """While the mirror is left alone its list is not asked for either."""
+    made = make("kinetics400")
+    HostPace(made.server.host).pause(3600, cause="a test")
+    with pytest.raises(SourcePaused):
+        listed_test_parts(made.settings)
+    assert made.server.served == []
 
 
 def test_datasets_without_a_copy_have_no_source(tmp_path: Path, server: RangeServer) -> None:
@@ -262,7 +273,7 @@ def test_of_mixed_parts_only_what_has_arrived_is_known(
     assert [type(a) for a in _ask(source, OURS, tmp_path)] == [NotAtSource, NotAtSource]
     assert [source.state_of(c) for c in OURS] == ["", ""]
     assert made.server.served == []
-    get_archive(made.settings, part_archive(made.settings, TRAIN, "part_3"))
+    get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_3"))
     assert [type(a) for a in _ask(source, OURS, tmp_path)] == [Found, NotAtSource]
     assert source.state_of(OURS[0]).startswith("train/part_3 ")
     assert source.state_of(OURS[1]) == ""
@@ -275,7 +286,7 @@ def test_a_replacement_wins_over_the_part(make: Callable[[str], Replica], tmp_pa
     made.put("400/replacement_for_corrupted_k400.tgz", mirrors.tar(good))
     made.put("400/train/part_0.tar.gz", mirrors.clips_tar(OURS))
     for part in ("replacement", "part_0"):
-        get_archive(made.settings, part_archive(made.settings, TRAIN, part))
+        get_archive(made.settings, part_archive(made.settings, TRAIN, part=part))
     first, second = _ask(_source(made.settings), OURS, tmp_path)
     assert isinstance(first, Found)
     assert isinstance(second, Found)
@@ -287,11 +298,11 @@ def test_clips_of_a_refused_part_are_named(make: Callable[[str], Replica], tmp_p
     """A clip that was seen in a refused part says so, unless a sound part has it too."""
     made = make("kinetics400")
     made.put("400/train/part_0.tar.gz", mirrors.cut_at_a_member([*OURS, ALIEN]))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, "part_0"))
+    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
     assert "end mark is missing" in record.refused
     assert [type(a) for a in _ask(_source(made.settings), OURS, tmp_path)] == [BadArchive] * 2
     made.put("400/train/part_1.tar.gz", mirrors.clips_tar(OURS[:1]))
-    get_archive(made.settings, part_archive(made.settings, TRAIN, "part_1"))
+    get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_1"))
     assert [type(a) for a in _ask(_source(made.settings), OURS, tmp_path)] == [Found, BadArchive]
 
 
@@ -300,7 +311,7 @@ def test_two_files_of_one_name_are_both_kept(make: Callable[[str], Replica]) -> 
     made = make("kinetics400")
     name = f"{OURS[0].name}.mp4"
     made.put("400/train/part_0.tar.gz", mirrors.tar({f"b/{name}": b"2", f"a/{name}": b"11"}))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, "part_0"))
+    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
     assert [(f.file, f.clip, f.size_bytes) for f in record.files] == [
         (name, OURS[0].name, 2),
         (f"_2_{name}", "", 1),
@@ -313,7 +324,7 @@ def test_two_files_of_one_long_name_are_both_kept(make: Callable[[str], Replica]
     files = {f"{n}/{'é' * 125}.mp4": bytes([n]) for n in range(1, 13)}
     assert len(f"{'é' * 125}.mp4".encode()) == 254
     made.put("400/train/part_0.tar.gz", mirrors.tar(files | {f"13/{'x' * 255}": b"x"}))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, "part_0"))
+    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
     assert not record.refused
     assert len({f.file for f in record.files}) == 13
     store = Layout.of(made.settings).mirror_files(TRAIN, "part_0")
@@ -326,7 +337,7 @@ def test_a_second_file_takes_the_name_of_no_clip(make: Callable[[str], Replica])
     made = make("kinetics400")
     names = ["a/x.mp4", "b/x.mp4", "c/_2_x.mp4", f"d/{OURS[0].name}.mp4"]
     made.put("400/train/part_0.tar.gz", mirrors.tar({name: name.encode() for name in names}))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, "part_0"))
+    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
     store = Layout.of(made.settings).mirror_files(TRAIN, "part_0")
     assert {f.file: (store / f.file).read_text() for f in record.files} == {
         "x.mp4": "a/x.mp4",
@@ -341,7 +352,7 @@ def test_a_worse_archive_does_not_replace_a_sound_one(
 ) -> None:
     """Fetched again and refused, the files of before stay in use."""
     made = make("kinetics400")
-    part = part_archive(made.settings, TRAIN, "part_0")
+    part = part_archive(made.settings, TRAIN, part="part_0")
     made.put("400/train/part_0.tar.gz", mirrors.clips_tar(OURS))
     get_archive(made.settings, part)
     made.put("400/train/part_0.tar.gz", BAD["corrupt"]())
@@ -360,7 +371,7 @@ def test_what_was_taken_down_does_not_come_back(
         made.settings.root,
         lambda before: before.added([OURS[0].name], dataset="", reason="", now=datetime.now(UTC)),
     )
-    part = part_archive(made.settings, TRAIN, "part_0")
+    part = part_archive(made.settings, TRAIN, part="part_0")
     for _ in range(2):
         assert [f.clip for f in get_archive(made.settings, part).files] == [OURS[1].name]
     assert _stands(made.settings.root / "kinetics400") == {f"train/part_0/{OURS[1].name}.mp4"}

@@ -114,7 +114,7 @@ def test_what_another_container_unpacks_is_left_alone(
         made = mirrors.replica(server, tmp_path, "kinetics400", {(TRAIN, HEAD): CLIPS})
         for part in range(2):
             made.put(f"400/train/part_{part}.tar.gz", mirrors.clips_tar([CLIPS[part]]))
-        parts = [part_archive(made.settings, TRAIN, f"part_{n}") for n in range(2)]
+        parts = [part_archive(made.settings, TRAIN, part=f"part_{n}") for n in range(2)]
         inner: list[ArchiveRecord] = []
 
         def unpack_slowly(archive: Path, folder: Path) -> tuple[Member, ...]:
@@ -146,12 +146,12 @@ def test_a_kill_at_any_moment_costs_no_second_download(tmp_path: Path, moment: s
             "from kinetics_assets.io.settings_file import load_settings;"
             f"m.{moment} = lambda *a, **k: os.kill(os.getpid(), 9);"
             "s = load_settings('kinetics400', root=pathlib.Path(sys.argv[1]));"
-            "m.get_archive(s, part_archive(s, Split.TRAIN, 'part_0'))"
+            "m.get_archive(s, part_archive(s, Split.TRAIN, part='part_0'))"
         )
         command = [sys.executable, "-c", code, str(made.settings.root)]
         died = subprocess.run(command, cwd=TOP, check=False, capture_output=True)
         assert died.returncode == -signal.SIGKILL, died.stderr
-        record = get_archive(made.settings, part_archive(made.settings, TRAIN, "part_0"))
+        record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
         assert [f.clip for f in record.files] == sorted(c.name for c in CLIPS)
         assert made.asked("400/train/part_0.tar.gz") == 1
     store = made.settings.root / "kinetics400" / "mirror"

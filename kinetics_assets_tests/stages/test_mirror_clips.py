@@ -167,7 +167,7 @@ def test_kinetics_400_comes_by_parts(server: RangeServer, tmp_path: Path) -> Non
 
     broken = {f"{clip(1).name}.mp4": b"moov atom not found", f"{clip(2).name}.mp4": b""}
     made.put("400/train/part_0.tar.gz", mirrors.tar(broken))
-    assert run_archives(settings, TRAIN, "part_0")[0].matched == 2
+    assert run_archives(settings, TRAIN, part="part_0")[0].matched == 2
     assert needs_work(Stage.VIDEOS, order, now=now_utc())
     assert Status.OK not in {row.status for row in _videos(made, PLAIN)}
 
@@ -175,7 +175,7 @@ def test_kinetics_400_comes_by_parts(server: RangeServer, tmp_path: Path) -> Non
         f"replacement_for_corrupted_k400/{c.name}.mp4": mirrors.video(c) for c in order_clips()
     }
     made.put("400/replacement_for_corrupted_k400.tgz", mirrors.tar(clips))
-    assert run_archives(settings, TRAIN, "replacement")[0].matched == 2
+    assert run_archives(settings, TRAIN, part="replacement")[0].matched == 2
     rows = _videos(made, PLAIN)
     assert {(row.status, row.source) for row in rows} == {(Status.OK, "mirror")}
     assert verify_dataset(settings).findings == []
@@ -192,13 +192,13 @@ def test_no_part_is_due_when_nothing_is_wanted(server: RangeServer, tmp_path: Pa
     rows = {(TRAIN, PLAIN): order_clips()}
     made = mirrors.replica(server, tmp_path, "kinetics400", rows)
     made.put("400/train/part_7.tar.gz", mirrors.clips_tar(order_clips()))
-    (report,) = run_archives(made.settings, TRAIN, "part_7")
+    (report,) = run_archives(made.settings, TRAIN, part="part_7")
     assert report.record is not None
     assert "part_7" not in parts_due(made.settings, TRAIN)
     layout = Layout.of(made.settings)
     shutil.rmtree(layout.mirror_files(TRAIN, "part_7"))
     assert "part_7" in parts_due(made.settings, TRAIN)
-    run_archives(made.settings, TRAIN, "part_7")
+    run_archives(made.settings, TRAIN, part="part_7")
     _videos(made, PLAIN)
     shutil.rmtree(layout.mirror_files(TRAIN, "part_7"))
     assert parts_due(made.settings, TRAIN) == ()
