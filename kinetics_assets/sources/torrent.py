@@ -58,7 +58,13 @@ def torrent_source(settings: Settings, split: Split) -> TorrentSource | None:
     if not torrent or find_spec("libtorrent") is None:
         return None
     peers = _loopback_peers(torrent, sources)
-    if not torrent.startswith("magnet:"):
+    if torrent.startswith("magnet:"):
+        if not _info_hash(torrent):
+            raise SettingsError(
+                "sources.torrent_file is a magnet link without an info hash (xt=urn:btih:...).",
+                remedy="Give the whole link, or the path of a torrent file.",
+            )
+    else:
         path = settings.root / Path(torrent).expanduser()
         if not path.is_file():
             raise SettingsError(

@@ -83,7 +83,9 @@ class _Step:
     names: TorrentNames | None = None
     session: TorrentSession | None = None
     taken_bytes: int = 0
-    """Of the files that were wanted of the torrent."""
+    """Of the files that were wanted of the torrent, each once."""
+    _taken: set[int] = field(default_factory=set)
+    """Files that are counted in it: many clips may want one archive."""
     _held: ExitStack = field(default_factory=ExitStack)
     _unpacked: dict[int, dict[str, Path]] = field(default_factory=dict)
     _folders: list[Path] = field(default_factory=list)
@@ -135,7 +137,9 @@ class _Step:
                 self._moved_at = time.monotonic()
             wanted = _Wanted(request, clip, file, is_archive, Path(message["scratch"]))
             self.waiting.append(wanted)
-            self.taken_bytes += file.size_bytes
+            if file.index not in self._taken:
+                self._taken.add(file.index)
+                self.taken_bytes += file.size_bytes
             if file.index in self._unpacked:
                 self._hand_out(file.index, Path())
             else:

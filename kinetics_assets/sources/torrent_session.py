@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _EVERYTHING = (
     ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
 )
 _LOOPBACK = ("127.0.0.0", "127.255.255.255")
+_HASH = re.compile(r"[?&]xt=urn:btih:([0-9A-Za-z]{1,64})(?:&|$)", re.ASCII)
 _WANTED, _UNWANTED = 4, 0
 _MOST_METADATA_BYTES = 256 * 2**20
 _MOST_METADATA_TOKENS = 50_000_000
@@ -269,11 +271,18 @@ def load(torrent: str) -> Any:  # noqa: ANN401 - libtorrent has no types
             return lt.parse_magnet_uri(torrent)
         return lt.load_torrent_file(torrent, _LIMITS)
     except (RuntimeError, OSError) as error:
-        shown = torrent[:80]
         raise NetworkDown(
-            f"The torrent {shown} cannot be used: {error}.",
+            f"The torrent {_shown(torrent)} cannot be used: {error}.",
             remedy="Look at sources.torrent_file; it is a torrent file or a magnet link.",
         ) from error
+
+
+def _shown(torrent: str) -> str:
+    """Return a torrent for a message; of a link the hash only, its trackers may hold a passkey."""
+    if not torrent.startswith("magnet:"):
+        return torrent
+    found = _HASH.search(torrent)
+    return found[1] if found else "of a magnet link without an info hash"
 
 
 def files_of(info: Any) -> list[TorrentFile]:  # noqa: ANN401 - libtorrent has no types

@@ -35,7 +35,7 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.settings import AnnotationSettings, Limits, Settings, SourceSettings
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.sources import torrent, torrent_session
+from kinetics_assets.sources import torrent, torrent_child, torrent_session
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.torrent import TorrentSource, torrent_source
 from kinetics_assets.sources.torrent_session import TorrentOptions
@@ -311,6 +311,34 @@ def _listening(pid: int) -> str:
     raise AssertionError("it does not listen")
 
 
+def test_an_archive_is_taken_once(tmp_path: Path) -> None:
+    """What is to be given back counts each file once, however many clips are in it.
+
+    With each clip of an archive its bytes were counted again, so that no ratio was ever reached.
+    """
+    content = tmp_path / "s" / "t" / "train"
+    content.mkdir(parents=True)
+    _archive(tmp_path / "a.tar", {f"{clip.name}.mp4": noise(30_000) for clip in CLIPS})
+    (tmp_path / "a.tar").rename(content / f"{FOLDER}.tar")
+    with Seeder(content.parent) as swarm:
+        options = TorrentOptions(str(swarm.torrent), peers=(swarm.peer,), only_loopback=True)
+        step = torrent_child._Step(
+            options,
+            tmp_path,
+            patience_seconds=15,
+            most_bytes=10**9,
+            seed_ratio=1,
+            idle_seconds=15,
+        )
+        names = [clip.name for clip in CLIPS]
+        asked = {"clips": names, "label": LABEL, "split": "train", "scratch": str(tmp_path)}
+        for request in range(2):
+            step.ask({"request": request} | asked)
+        assert len(step.waiting) == 2 * len(CLIPS)
+        assert step.taken_bytes == (content / f"{FOLDER}.tar").stat().st_size
+        step.clear()
+
+
 def _archive(path: Path, files: dict[str, bytes]) -> None:
     """Write a gzipped tar archive."""
     folder = put_files(path.parent / f"{path.name}.d", files)
@@ -412,12 +440,30 @@ def test_a_wrong_torrent_is_refused(tmp_path: Path) -> None:
     link = f"magnet:?xt=urn:btih:{'a' * 40}&x.pe=127.0.0.1:4000"
     with pytest.raises(SettingsError, match=r"127\.0\.0\.1:4000"):
         torrent_source(_settings(tmp_path, torrent_file=link), Split.VAL)
+    with pytest.raises(SettingsError, match="without an info hash") as caught:
+        torrent_source(_settings(tmp_path, torrent_file="magnet:?tr=http://t/SECRET"), Split.VAL)
+    assert "SECRET" not in str(caught.value)
     (tmp_path / "bad.torrent").write_bytes(b"no torrent")
     source = torrent_source(_settings(tmp_path, torrent_file="bad.torrent"), Split.VAL)
     assert source is not None
     with pytest.raises(NetworkDown, match="cannot be used"):
         _fetch(source, CLIPS[0], tmp_path)
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("magnet:?tr=http://t/SECRET/announce&xt=urn:btih:zz&tr=http://u/SECRET", "torrent zz "),
+        ("magnet:?tr=http://t/SECRET/announce", "without an info hash"),
+        ("magnet:?xt=urn:btih:SECRET/http://t/", "without an info hash"),
+    ],
+)
+def test_no_error_shows_a_passkey(link: str, shown: str) -> None:
+    """A link that cannot be used is shown by its hash; a tracker's address names its user."""
+    with pytest.raises(NetworkDown, match=shown) as caught:
+        torrent_session.load(link)
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_full_disk_is_no_verdict(tmp_path: Path, seeder: Seeder) -> None:
