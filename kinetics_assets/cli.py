@@ -25,6 +25,7 @@ _VERBS = {
     "backfill": "Launch a Dagster backfill of the classes that need work.",
     "verify": "Report every disagreement of disk, manifests and lists.",
     "takedown": "Delete clips for good, and never fetch them again.",
+    "doctor": "Say what of this machine is usable, and what mends the rest.",
 }
 """Verb -> its line in the help; a verb's module is imported only when it is used."""
 
