@@ -64,6 +64,7 @@ class Case:
     always: bool = False
     times: int = 0
     frames: int = FRAMES
+    width_px: int = 96
     patience: float = 60.0
     """Seconds that one run may take."""
     program: str = ""
@@ -79,7 +80,7 @@ CASES = {
     "last batch lost, exit 0": Case("partial", errors.EncodeFailed, "4 of 10 pictures"),
     "last batch lost once": Case("partial", runs=2, times=1),
     "stops after 1,024 pairs": Case(
-        "batches", errors.EncodeFailed, "2048 of 2060 pictures", frames=1031
+        "batches", errors.EncodeFailed, "2048 of 2060 pictures", frames=1031, width_px=36
     ),
     "a pair too many": Case("too_many", errors.EncodeFailed, "2 are too many"),
     "a plane missing": Case("one_axis", errors.EncodeFailed, "first missing: flow_y_00000"),
@@ -92,7 +93,7 @@ CASES = {
     "hangs": Case("hang", errors.OverLimit, "time was up", runs=2, patience=FEW_SECONDS),
     "video of one frame": Case("crash", errors.TooShort, "1 frame", runs=0, frames=1),
     "video without frames": Case("crash", errors.NoFrames, "is empty", runs=0, frames=0),
-    "disk full": Case("well", errors.DiskFull, "No space"),
+    "disk full": Case("well", errors.DiskFull, "No space left while working in", width_px=324),
     "no device": Case("no_device", errors.DeviceLost, "no CUDA-capable device", always=True),
     "fails on every video": Case("options", errors.ToolMissing, "known to be good", always=True),
     "hangs on every video": Case(
@@ -123,25 +124,24 @@ def flow_with(program: Path, **tables: object) -> FileFlow:
     settings = Settings(
         root=Path("nowhere"),
         dataset="demo",
-        rawframes=FrameRecipe(size="64"),
+        rawframes=FrameRecipe(size="original"),
     )
     changed = replace(settings, **tables)  # type: ignore[arg-type]  # tables are named by the caller
     return FileFlow(DenseflowEngine(program=program), changed)
 
 
-def clip(path: Path, frames: int = FRAMES) -> Path:
+def clip(path: Path, frames: int = FRAMES, *, width_px: int = 96) -> Path:
     """Write a video of some frames, or one without any."""
     if not frames:
         return media.zero_frames(path)
-    small = {"width_px": 32, "height_px": 32} if frames > 100 else {}
-    return media.plain(path, frames=frames, **small)
+    return media.plain(path, frames=frames, width_px=width_px, height_px=width_px * 2 // 3)
 
 
 @contextmanager
 def no_room() -> Iterator[None]:
-    """Let no file of this process and its children grow beyond a few bytes."""
+    """Let no file of new children grow to a picture's size; those of the good video just fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
         yield
     finally:
@@ -170,7 +170,8 @@ def test_denseflow_is_judged_by_its_pictures(
         program = denseflow.path.with_name("not there")
     elif case.program:
         program.write_text(case.program)
-    video, folder = clip(tmp_path / NAME, case.frames), tmp_path / "pictures"
+    video = clip(tmp_path / NAME, case.frames, width_px=case.width_px)
+    folder = tmp_path / "pictures"
     folder.mkdir()
     flow = flow_with(program, limits=Limits(clip_wall_seconds=case.patience))
     if case.verdict is None:
@@ -178,6 +179,7 @@ def test_denseflow_is_judged_by_its_pictures(
         expected = picture_names(Stage.FLOW, count=PAIRS, start_index=1)
         assert sorted(path.name for path in folder.iterdir()) == sorted(expected)
     else:
+        assert worker.degraded is not None  # its process is there before room is short
         lack = no_room() if name == "disk full" else nullcontext()
         with lack, pytest.raises(case.verdict, match=re.escape(case.words)):
             flow.make(video, folder, worker=worker)
