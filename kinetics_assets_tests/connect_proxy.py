@@ -7,15 +7,16 @@ import select
 import socket
 import socketserver
 import ssl
-import threading
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+
+from kinetics_assets_tests.loopback import LoopbackServer
 
 
 @dataclass
-class ConnectProxy:
+class ConnectProxy(LoopbackServer):
     """Context manager; the proxy is up while it is entered."""
+
+    server_class = socketserver.ThreadingTCPServer
 
     credentials: str = ""
     """``user:password`` that is wanted, empty for none."""
@@ -27,32 +28,9 @@ class ConnectProxy:
     """Targets of the tunnels that were made."""
     refused: int = 0
 
-    def __enter__(self) -> Self:
-        """Start listening on a free port."""
-        owner = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                owner.serve(self.request)
-
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def handler(self) -> type[_Handler]:
+        """Return what answers."""
+        return _Handler
 
     def url(self, credentials: str = "") -> str:
         """Return the address."""
@@ -85,6 +63,13 @@ class ConnectProxy:
                 with socket.create_connection((host, int(port)), 5) as server:
                     client.sendall(b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n")
                     _relay(client, server)
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    owner: ConnectProxy
+
+    def handle(self) -> None:
+        self.owner.serve(self.request)
 
 
 def _relay(one: socket.socket, other: socket.socket) -> None:

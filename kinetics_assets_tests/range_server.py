@@ -8,10 +8,11 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import unquote
+
+from kinetics_assets_tests.loopback import LoopbackServer, QuietHandler
 
 _RANGE = re.compile(r"bytes=(\d+)-")
 
@@ -50,7 +51,7 @@ class Spoilt:
 
 
 @dataclass
-class RangeServer:
+class RangeServer(LoopbackServer):
     """Context manager; the server runs in threads of this process while it is entered."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -61,22 +62,15 @@ class RangeServer:
     """Path -> what happens to the next answers, one after the other."""
     served: list[Served] = field(default_factory=list)
 
+    def handler(self) -> type[_Handler]:
+        """Return what answers."""
+        return _Handler
+
     def __enter__(self) -> Self:
         """Start listening on a free port."""
-        owner = self
-
-        class Handler(_Handler):
-            server_of_tests = owner
-
         self.released = threading.Event()
         self.stalled = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -86,18 +80,7 @@ class RangeServer:
     ) -> None:
         """Stop, and end what stalls."""
         self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """``127.0.0.1:<port>``."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def url(self, path: str = "") -> str:
-        """Return the address of `path`."""
-        return f"http://{self.host}{path}"
+        super().__exit__(kind, error, trace)
 
     def asked(self, path: str) -> list[Served]:
         """Return the requests for `path`."""
@@ -109,13 +92,10 @@ def etag_of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:20]}"'
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server_of_tests: Any
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
+class _Handler(QuietHandler):
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         """Answer one request."""
-        owner: RangeServer = self.server_of_tests
+        owner: RangeServer = self.owner
         self.close_connection = True
         path = unquote(self.path)
         waiting = owner.spoilt.get(path, [])
@@ -156,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _part(self, body: bytes, spoilt: Spoilt) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of a good answer."""
-        headers = {"ETag": etag_of(body), **self.server_of_tests.headers}
+        headers = {"ETag": etag_of(body), **self.owner.headers}
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
         body = body if spoilt.body is None else spoilt.body
         same = self.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
@@ -168,20 +148,3 @@ class _Handler(BaseHTTPRequestHandler):
         part = body[start:]
         said = f"bytes {start}-{len(body) - 1}/{len(body)}"
         return 206, headers | {"Content-Range": said, "Content-Length": str(len(part))}, part
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Print nothing."""
-
-    def handle(self) -> None:
-        """Answer; a client that hangs up is no error of the test."""
-        try:
-            super().handle()
-        except (ConnectionError, ValueError, OSError):
-            self.close_connection = True
-
-    def finish(self) -> None:
-        """Close; the connection may be gone already."""
-        try:
-            super().finish()
-        except (ConnectionError, ValueError, OSError):
-            self.close_connection = True

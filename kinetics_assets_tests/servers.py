@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+
+from kinetics_assets_tests.loopback import LoopbackServer, QuietHandler
 
 PAGE = b"<!DOCTYPE html><html><head><title>Sorry</title></head><body>Not here.</body></html>"
 BODY = bytes(range(256)) * 40
@@ -34,7 +32,7 @@ class Asked:
 
 
 @dataclass
-class FaultServer:
+class FaultServer(LoopbackServer):
     """Context manager; the server runs in threads of this process while it is entered."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -46,68 +44,24 @@ class FaultServer:
     dripped: list[str] = field(default_factory=list)
     """Paths of which all that was to be dripped was taken."""
 
-    def __enter__(self) -> Self:
-        """Start listening on a free port."""
-        owner = self
-
-        class Handler(_Handler):
-            server_of_tests = owner
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop, and end the answers that never end."""
-        self._stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """``127.0.0.1:<port>``."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    @property
-    def stopping(self) -> threading.Event:
-        """Set when the server is about to stop."""
-        return self._stopping
-
-    def url(self, path: str) -> str:
-        """Return the address of `path`."""
-        return f"http://{self.host}{path}"
+    def handler(self) -> type[_Handler]:
+        """Return what answers."""
+        return _Handler
 
     def asked(self, path: str) -> list[str]:
         """Return the methods of the requests for `path`."""
         return [request.method for request in self.requests if request.path == path]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server_of_tests: Any
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
+class _Handler(QuietHandler):
+    def do_HEAD(self) -> None:  # noqa: N802 - http.server's name
         self._answer()
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         self._answer()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Print nothing."""
 
     def _answer(self) -> None:
-        server = self.server_of_tests
+        server = self.owner
         server.requests.append(Asked(self.command, self.path, self.headers))
         self.close_connection = True
         fault = self.path.split("/")[1].split("?")[0]
@@ -206,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Begin a body and say no more."""
         self._video(Content_Length=str(len(BODY)))
         self._send(BODY[:10])
-        self.server_of_tests.stopping.wait(30)
+        self.owner.stopping.wait(30)
 
     def drip(self) -> None:
         """Send a byte every 20 ms."""
@@ -230,31 +184,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _drip(self, data: bytes) -> None:
         for number in range(len(data)):
-            if self.server_of_tests.stopping.is_set():
+            if self.owner.stopping.is_set():
                 return
             self._send(data[number : number + 1])
             time.sleep(0.02)
-        self.server_of_tests.dripped.append(self.path)
+        self.owner.dripped.append(self.path)
 
     def endless(self) -> None:
         """Send bytes without a length until nobody listens."""
         self._video()
-        while not self.server_of_tests.stopping.is_set():
+        while not self.owner.stopping.is_set():
             self._send(BODY)
-
-    def handle(self) -> None:
-        """Answer; a client that hangs up is no error of the test."""
-        try:
-            super().handle()
-        except (ConnectionError, ValueError, OSError):
-            self.close_connection = True
-
-    def finish(self) -> None:
-        """Close; the connection may be gone already."""
-        try:
-            super().finish()
-        except (ConnectionError, ValueError, OSError):
-            self.close_connection = True
 
 
 _FAULTS: dict[str, Callable[[_Handler], None]] = {

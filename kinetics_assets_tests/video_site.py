@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +16,7 @@ from yt_dlp.utils import ExtractorError
 from kinetics_assets.core.settings import SourceSettings
 from kinetics_assets.sources import youtube_session
 from kinetics_assets.sources.youtube import YouTubeSource
+from kinetics_assets_tests.loopback import LoopbackServer, QuietHandler
 
 MP4 = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
 """The beginning of something that may be an MP4."""
@@ -33,7 +32,7 @@ class Reply:
 
 
 @dataclass
-class VideoSite:
+class VideoSite(LoopbackServer):
     """Context manager; the site is up while it is entered."""
 
     replies: dict[str, list[Reply]] = field(default_factory=dict)
@@ -46,43 +45,9 @@ class VideoSite:
     """Bytes of all bodies together."""
     allows_ranges: bool = False
 
-    def __enter__(self) -> Self:
-        """Start listening on a free port."""
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                owner.answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """``127.0.0.1:<port>``."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def url(self, path: str) -> str:
-        """Return the address of `path`."""
-        return f"http://{self.host}{path}"
+    def handler(self) -> type[_Handler]:
+        """Return what answers."""
+        return _Handler
 
     def describes(self, youtube_id: str, *pages: dict[str, Any]) -> None:
         """Answer for a video with `pages`, one after the other: an info of yt-dlp, or ``says``."""
@@ -129,6 +94,13 @@ class VideoSite:
     def source(self, **changes: Any) -> YouTubeSource:  # noqa: ANN401 - fields
         """Return a source that asks this site only; its extractor must be known."""
         return YouTubeSource(self.settings(**changes))
+
+
+class _Handler(QuietHandler):
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self.owner.answer(self)
 
 
 class VideoSiteIE(InfoExtractor):

@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
 from urllib.parse import unquote
+
+from kinetics_assets_tests.loopback import LoopbackServer, QuietHandler
 
 PAGE = b"<!DOCTYPE html><html><head><title>Sorry</title></head><body>Not here.</body></html>"
 _RANGE = re.compile(r"bytes=([0-9]+)-")
@@ -36,7 +35,7 @@ Answer = Callable[["Talk", bytes], None]
 
 
 @dataclass
-class MisbehavingServer:
+class MisbehavingServer(LoopbackServer):
     """Context manager; the server runs in threads of this process while it is entered."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -45,42 +44,9 @@ class MisbehavingServer:
     """Path -> what the answers are, one after the other; the last one is repeated."""
     asked: list[Asked] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
-        """Start listening on a free port."""
-        owner = self
-
-        class Handler(Talk):
-            owner_of_tests = owner
-
-        self.stopping = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop, and end the answers that never end."""
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def host(self) -> str:
-        """``127.0.0.1:<port>``."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def url(self, path: str = "") -> str:
-        """Return the address of `path`."""
-        return f"http://{self.host}{path}"
+    def handler(self) -> type[Talk]:
+        """Return what answers."""
+        return Talk
 
     def requests(self, path: str) -> list[Asked]:
         """Return the requests for `path`."""
@@ -94,15 +60,12 @@ class MisbehavingServer:
         return waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
 
-class Talk(BaseHTTPRequestHandler):
+class Talk(QuietHandler):
     """One connection, with one request on it."""
 
-    owner_of_tests: Any
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         """Answer as told."""
-        owner: MisbehavingServer = self.owner_of_tests
+        owner: MisbehavingServer = self.owner
         self.close_connection = True
         path = unquote(self.path)
         headers = self.headers
@@ -131,29 +94,12 @@ class Talk(BaseHTTPRequestHandler):
 
     def is_stopping(self) -> bool:
         """Return whether the test is over."""
-        stopping: threading.Event = self.owner_of_tests.stopping
+        stopping: threading.Event = self.owner.stopping
         return stopping.is_set()
 
     def wait_for_the_end(self) -> None:
         """Say no more until the test is over."""
-        self.owner_of_tests.stopping.wait(60)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Print nothing."""
-
-    def handle(self) -> None:
-        """Answer; a client that hangs up is no error of the test."""
-        try:
-            super().handle()
-        except (ConnectionError, ValueError, OSError):
-            self.close_connection = True
-
-    def finish(self) -> None:
-        """Close; the connection may be gone already."""
-        try:
-            super().finish()
-        except (ConnectionError, ValueError, OSError):
-            self.close_connection = True
+        self.owner.stopping.wait(60)
 
 
 def good(talk: Talk, data: bytes) -> None:
@@ -233,7 +179,7 @@ def drip(talk: Talk, data: bytes) -> None:
     talk.start(200, Content_Length=str(len(data)), Content_Type="video/mp4")
     for place in range(len(data)):
         talk.send(data[place : place + 1])
-        if talk.owner_of_tests.stopping.wait(1.0):
+        if talk.owner.stopping.wait(1.0):
             return
 
 

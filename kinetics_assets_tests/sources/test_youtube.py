@@ -96,8 +96,8 @@ def test_one_download_feeds_all_clips_of_a_video(server: FaultServer, fetch: typ
 @pytest.mark.parametrize(
     ("folder", "leaf", "requests"),
     [
-        ("nowhere", Gone, 1),
-        ("status-410", Gone, 1),
+        ("nowhere", Gone, 2),
+        ("status-410", Gone, 2),
         ("status-403", Forbidden, 1),
         ("status-500", ServerError, 3),
         ("status-503", ServerError, 3),
