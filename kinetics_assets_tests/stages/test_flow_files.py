@@ -93,7 +93,7 @@ CASES = {
     "hangs": Case("hang", errors.OverLimit, "time was up", runs=2, patience=FEW_SECONDS),
     "video of one frame": Case("crash", errors.TooShort, "1 frame", runs=0, frames=1),
     "video without frames": Case("crash", errors.NoFrames, "is empty", runs=0, frames=0),
-    "disk full": Case("well", errors.DiskFull, "No space left while working in", width_px=324),
+    "disk full": Case("well", errors.DiskFull, "No space left while working in", width_px=960),
     "no device": Case("no_device", errors.DeviceLost, "no CUDA-capable device", always=True),
     "fails on every video": Case("options", errors.ToolMissing, "known to be good", always=True),
     "hangs on every video": Case(
