@@ -120,7 +120,7 @@ def test_each_misbehaviour_has_its_reason(
     leaf: type[KineticsError],
     requests: int | None,
 ) -> None:
-    """No failure ends as an unknown one; what breaks or seems gone is tried twice, the rest once."""
+    """No failure is an unknown one; what breaks or seems gone is asked twice, the rest once."""
     error = fetch(_source(server, folder))
     assert type(error) is leaf
     assert server.requests
