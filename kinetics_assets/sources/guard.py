@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.errors import KineticsError, NetworkFailure, OverLimit
+from kinetics_assets.io.deadlines import checked
 from kinetics_assets.io.egress import Egress
 from kinetics_assets.sources.youtube_proxy import Proxy, wrap_tls
 
@@ -129,6 +130,7 @@ class _Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the headers; an announced length that is too large ends it here."""
         self.guard.answers.append(self)
+        self.fp = checked(self.fp, lambda: self.guard.count(0))
         super().begin()
         if self.length and self.guard.bytes_read + self.length > self.guard.max_bytes:
             self.guard.count(self.length)

@@ -200,12 +200,13 @@ def test_a_server_that_is_not_there_stops_the_step(tmp_path: Path) -> None:
         source.fetch(CLIPS, label="", scratch=tmp_path)
 
 
+@pytest.mark.parametrize("folder", ["drip", "drip-status", "drip-headers"])
 def test_a_dripping_server_meets_the_deadline(
-    server: FaultServer, fetch: type_of_fetch, monkeypatch: pytest.MonkeyPatch
+    server: FaultServer, fetch: type_of_fetch, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     """One byte now and then never trips the silence timeout; the total time does."""
     monkeypatch.setattr(youtube_session, "_TOTAL_SECONDS", 0.3)
-    assert type(fetch(_source(server, "drip"))) is NetworkFailure
+    assert type(fetch(_source(server, folder))) is NetworkFailure
 
 
 def test_a_full_disk_stops_the_step(tmp_path: Path) -> None:
