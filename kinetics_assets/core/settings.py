@@ -95,7 +95,7 @@ class SourceSettings:
     youtube_proxy: str = field(default="", repr=False)
     """``http://[user:password@]host:port`` of a proxy for this source."""
     youtube_canaries: tuple[str, ...] = ("jNQXAC9IVRw",)
-    """Ids of videos known to be there; while one of them fails, no clip is held for gone."""
+    """Ids of videos known to be there; while none of them can be had, no clip is held for gone."""
     youtube_whole_minutes: float = 20.0
     """Of longer videos only the part with the clip is fetched, where the server allows it."""
     loopback_hosts: tuple[str, ...] = ()

@@ -98,6 +98,15 @@ def test_secrets_are_taken_out_of_addresses() -> None:
     assert "cdn.example" in redact(text)
 
 
+def test_a_signature_in_a_path_is_taken_out() -> None:
+    """Addresses of streams keep their parameters in the path; what gives access does not stay."""
+    url = "https://r1.googlevideo.com/videoplayback/id/abc/sig/SECRET1/itag/18/pot/SECRET2"
+    assert redact_url(url) == (
+        "https://r1.googlevideo.com/videoplayback/id/abc/sig/.../itag/18/pot/..."
+    )
+    assert "SECRET" not in redact(f"ERROR: {url}/n/SECRET3 is refused")
+
+
 def test_long_texts_are_redacted_in_no_time() -> None:
     """A megabyte without an address comes back as it is.
 

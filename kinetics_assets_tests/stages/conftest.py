@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kinetics_assets.core.clips import Split
+from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.errors import ClipError
 from kinetics_assets.core.settings import (
     AnnotationSettings,
     FrameRecipe,
@@ -16,10 +17,15 @@ from kinetics_assets.core.settings import (
     ResizeRecipe,
     Settings,
     SourceSettings,
+    VideoRecipe,
 )
 from kinetics_assets.demo.clips import DemoClip, annotation_lists, chosen_classes, encode, plan
+from kinetics_assets.sources import registry
+from kinetics_assets.sources.base import Found
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets_tests.servers import FaultServer
+from kinetics_assets_tests.stages.scripted import CLIPS, Changed, Script, Scripted
 
 LABEL = "abseiling"
 
@@ -80,3 +86,50 @@ def changed(order: ClassOrder) -> Callable[..., ClassOrder]:
         return replace(order, settings=replace(order.settings, **tables))  # type: ignore[arg-type]  # tables are named by the caller
 
     return change
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server of this machine."""
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def asked_of(order: ClassOrder, changed: Changed, tmp_path: Path, server: FaultServer) -> Changed:
+    """Return what gives a class of `CLIPS` clips whose videos are asked of `server`."""
+    rows = "".join(f"{order.label},{number:011d},0,1,train\n" for number in range(CLIPS))
+    listed = tmp_path / "train.csv"
+    listed.write_text(f"label,youtube_id,time_start,time_end,split\n{rows}", encoding="utf-8")
+    sources = SourceSettings(
+        order=("youtube",),
+        youtube_url=server.url("/{id}.mp4"),
+        youtube_extractors=("generic",),
+        youtube_interval_seconds=0,
+        youtube_canaries=(),
+        loopback_hosts=(server.host,),
+        max_wait_seconds=0.2,
+    )
+
+    def change(**more: object) -> ClassOrder:
+        made = changed(
+            annotations=AnnotationSettings(source=str(listed)),
+            sources=replace(sources, **more),  # type: ignore[arg-type] # named by the caller
+            videos=VideoRecipe(min_duration_share=0),
+        )
+        run_annotations(made.settings)
+        return made
+
+    return change
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Return what puts a scripted source in the place of YouTube."""
+
+    def put(answers: Callable[[ClipId], Found | ClipError], alive: bool | None) -> Scripted:
+        source = Scripted(answers, alive)
+        monkeypatch.setitem(registry._SOURCES, "youtube", lambda *_: source)
+        return source
+
+    return put
