@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kinetics_assets.core.errors import NoFrames, Undecodable
 from kinetics_assets.media.audio import FIT_FOR_MP4
 from kinetics_assets.media.encode import writing
-from kinetics_assets.media.probe import blame, open_video
+from kinetics_assets.media.probe import blame, open_file, open_video
 from kinetics_assets.media.sniff import SUFFIXES, sniff
 
 if TYPE_CHECKING:
@@ -67,20 +67,7 @@ def _open_sound(path: Path) -> Iterator[Any]:
         ClipError: The content is at fault.
         OSError: The file cannot be read.
     """
-    import av
-
-    container = sniff(path)
-    try:
-        source = av.open(
-            f"file:{path}",
-            mode="r",
-            format=container.demuxer,
-            metadata_errors="replace",
-            container_options={"protocol_whitelist": "file"},
-        )
-    except av.error.FFmpegError as error:
-        blame(error, path, saying="The header of the sound cannot be read")
-    with source:
+    with open_file(path, sniff(path), what="The header of the sound") as source:
         stream = next(iter(source.streams.audio), None)
         # a codec that libav does not know has no context
         if stream is None or stream.codec_context is None:

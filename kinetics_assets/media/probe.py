@@ -104,23 +104,8 @@ def open_video(path: Path, caps: Caps, *, fast: bool = False) -> Iterator[OpenVi
         ClipError: The content is at fault.
         OSError: The file cannot be read.
     """
-    import av
-
     container = sniff(path)
-    try:
-        # "file:" and the white list: no part of a name or of the content is ever an address
-        source = av.open(
-            f"file:{path}",
-            mode="r",
-            format=container.demuxer,
-            metadata_errors="replace",
-            container_options={"protocol_whitelist": "file"},
-        )
-    except av.error.EOFError as error:
-        raise Truncated("The file ends with its header.") from error
-    except av.error.FFmpegError as error:
-        blame(error, path, saying="The header cannot be read")
-    with source:
+    with open_file(path, container, what="The header") as source:
         stream = _video_stream(source)
         context = stream.codec_context
         if context is None:
@@ -134,6 +119,35 @@ def open_video(path: Path, caps: Caps, *, fast: bool = False) -> Iterator[OpenVi
             context.options = {"skip_loop_filter": "all"}
         audio = next(iter(source.streams.audio), None)
         yield OpenVideo(path, container, caps, source, stream, audio)
+
+
+def open_file(path: Path, container: Container, *, what: str) -> Any:  # noqa: ANN401 - PyAV's object
+    """Return the file at `path`, opened by the one demuxer that its first bytes call for.
+
+    Args:
+        path: Absolute.
+        container: As `sniff` found.
+        what: Is said not to be readable, if it is not.
+
+    Raises:
+        ClipError: The content is at fault.
+        OSError: The file cannot be read.
+    """
+    import av
+
+    try:
+        # "file:" and the white list: no part of a name or of the content is ever an address
+        return av.open(
+            f"file:{path}",
+            mode="r",
+            format=container.demuxer,
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file"},
+        )
+    except av.error.EOFError as error:
+        raise Truncated("The file ends with its header.") from error
+    except av.error.FFmpegError as error:
+        blame(error, path, saying=f"{what} cannot be read")
 
 
 def check_size(width_px: int, height_px: int, caps: Caps) -> None:
