@@ -36,6 +36,10 @@ def clip(number: int) -> ClipId:
     return ClipId(f"{'-' if number % 2 else 'A'}{number:010d}", number, number + 1)
 
 
+OURS = [clip(1), clip(2)]
+"""Two clips of a class."""
+
+
 @cache
 def _video() -> bytes:
     """Return a video of one second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -13,13 +14,20 @@ import pytest
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import ExtractorError
 
+from kinetics_assets.core.clips import ClipId
+from kinetics_assets.core.errors import KineticsError
 from kinetics_assets.core.settings import SourceSettings
 from kinetics_assets.sources import youtube_session
+from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.youtube import YouTubeSource
 from kinetics_assets_tests.loopback import LoopbackServer, QuietHandler
 
 MP4 = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
 """The beginning of something that may be an MP4."""
+ID, CANARY = "-aaaaaaaaaa", "CANARYCANAR"
+CLIPS = [ClipId(ID, 1, 11), ClipId(ID, 20, 30)]
+Fetch = Callable[[YouTubeSource], Found | KineticsError]
+"""Fetches the clips and returns their one answer, raised or not."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,11 @@ class VideoSiteIE(InfoExtractor):
         if "says" in page:
             raise ExtractorError(page["says"], expected=True)
         return {"id": video_id, "title": "a video"} | page
+
+
+def info(url: str, **more: object) -> dict[str, object]:
+    """Return a page that describes an MP4 at `url`."""
+    return {"url": url, "ext": "mp4", **more}
 
 
 def know_the_site(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
-"""Clips from replicas of the mirror: where archives are looked for, what of them is used."""
+"""Clips from replicas of the mirror: what of its archives is used."""
 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,41 +17,23 @@ from kinetics_assets.core.errors import (
     ClipError,
     NotAtSource,
     SettingsError,
-    SourcePaused,
 )
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.io.takedowns import change_takedowns
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.mirror import MirrorSource, mirror_source
 from kinetics_assets.sources.mirror_archives import (
-    class_archive,
-    known_parts,
-    listed_test_parts,
     part_archive,
 )
 from kinetics_assets.sources.mirror_fetch import get_archive
 from kinetics_assets.sources.mirror_store import read_record
 from kinetics_assets_tests import mirrors
-from kinetics_assets_tests.mirrors import BOXING, HEAD, LABELS, PLAIN, Replica, clip
+from kinetics_assets_tests.mirrors import HEAD, LABELS, OURS, Replica, clip
 from kinetics_assets_tests.range_server import RangeServer, Spoilt
 
-TRAIN, VAL, TEST = Split.TRAIN, Split.VAL, Split.TEST
-OURS, ALIEN = [clip(1), clip(2)], clip(99)
-
-
-@pytest.fixture
-def server() -> Iterator[RangeServer]:
-    """A server with no file yet."""
-    with RangeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def make(server: RangeServer, tmp_path: Path) -> Callable[[str], Replica]:
-    """Return a function that makes a replica for a dataset with two clips of a class."""
-    return lambda dataset: mirrors.replica(server, tmp_path, dataset, {(TRAIN, HEAD): OURS})
+TRAIN = Split.TRAIN
+ALIEN = clip(99)
 
 
 def _source(settings: Settings, split: Split = TRAIN) -> MirrorSource:
@@ -72,67 +54,6 @@ def _stands(root: Path) -> set[str]:
     store = root / "mirror" / "files"
     paths = [p for p in store.rglob("*") if p.is_file()]
     return {p.relative_to(store).as_posix() for p in paths}
-
-
-@pytest.mark.parametrize(
-    ("dataset", "label", "path"),
-    [
-        ("kinetics600", PLAIN, "600/train/abseiling.tar.gz"),
-        ("kinetics600", HEAD, "600/train/massaging%20person's%20head.tar.gz"),
-        ("kinetics600", BOXING, "600/train/punching%20person%20(boxing).tar.gz"),
-        ("kinetics700_2020", PLAIN, "700_2020/train/k700_train_001.tar.gz"),
-        ("kinetics700_2020", HEAD, "700_2020/train/k700_train_328.tar.gz"),
-    ],
-)
-def test_a_class_has_its_archive(
-    tmp_path: Path, server: RangeServer, dataset: str, label: str, path: str
-) -> None:
-    """Class names are quoted for an address; numbers count from one in class order."""
-    made = mirrors.replica(server, tmp_path, dataset, {}, stored=False)
-    archive = class_archive(made.settings, TRAIN, label=label)
-    assert archive is not None
-    assert archive.url == server.url(f"/kinetics/{path}")
-    assert class_archive(made.settings, TEST, label=label) is None
-
-
-def test_parts_of_kinetics_400(tmp_path: Path, server: RangeServer) -> None:
-    """Train has 242 parts and the replacement, val 20; a test split's are not established."""
-    assert len(known_parts("kinetics400", TRAIN)) == 243
-    assert known_parts("kinetics400", VAL)[-1] == "part_19"
-    assert known_parts("kinetics400", TEST) == ()
-    made = mirrors.replica(server, tmp_path, "kinetics400", {}, stored=False)
-    addresses = [part_archive(made.settings, TRAIN, part=p).url for p in ("part_7", "replacement")]
-    assert addresses == [
-        server.url("/kinetics/400/train/part_7.tar.gz"),
-        server.url("/kinetics/400/replacement_for_corrupted_k400.tgz"),
-    ]
-
-
-def test_only_file_names_of_the_list_of_test_parts_are_believed(
-    make: Callable[[str], Replica],
-) -> None:
-    """Foreign hosts, folders and names in the list lead nowhere; the mirror alone is asked."""
-    made = make("kinetics400")
-    lines = [
-        "https://s3.amazonaws.com/kinetics/400/test/part_0.tar.gz",
-        "https://evil.example/a/../part_1.tar.gz",
-        "http://169.254.169.254/latest",
-        "file:///etc/passwd",
-        "part 2.tar.gz",
-    ]
-    made.put("400/test/k400_test_path.txt", "\n".join(lines).encode())
-    assert [archive.url for archive in listed_test_parts(made.settings)] == [
-        made.server.url(f"/kinetics/400/test/part_{n}.tar.gz") for n in (0, 1)
-    ]
-
-
-def test_the_list_of_test_parts_keeps_the_pace(make: Callable[[str], Replica]) -> None:
-    """While the mirror is left alone its list is not asked for either."""
-    made = make("kinetics400")
-    HostPace(made.server.host).pause(3600, cause="a test")
-    with pytest.raises(SourcePaused):
-        listed_test_parts(made.settings)
-    assert made.server.served == []
 
 
 def test_datasets_without_a_copy_have_no_source(tmp_path: Path, server: RangeServer) -> None:
@@ -304,47 +225,6 @@ def test_clips_of_a_refused_part_are_named(make: Callable[[str], Replica], tmp_p
     made.put("400/train/part_1.tar.gz", mirrors.clips_tar(OURS[:1]))
     get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_1"))
     assert [type(a) for a in _ask(_source(made.settings), OURS, tmp_path)] == [Found, BadArchive]
-
-
-def test_two_files_of_one_name_are_both_kept(make: Callable[[str], Replica]) -> None:
-    """The first one by path is the clip; the second is kept as a file of no clip."""
-    made = make("kinetics400")
-    name = f"{OURS[0].name}.mp4"
-    made.put("400/train/part_0.tar.gz", mirrors.tar({f"b/{name}": b"2", f"a/{name}": b"11"}))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
-    assert [(f.file, f.clip, f.size_bytes) for f in record.files] == [
-        (name, OURS[0].name, 2),
-        (f"_2_{name}", "", 1),
-    ]
-
-
-def test_two_files_of_one_long_name_are_both_kept(make: Callable[[str], Replica]) -> None:
-    """A name as long as a name may be has no room for a mark; it is cut, not refused."""
-    made = make("kinetics400")
-    files = {f"{n}/{'é' * 125}.mp4": bytes([n]) for n in range(1, 13)}
-    assert len(f"{'é' * 125}.mp4".encode()) == 254
-    made.put("400/train/part_0.tar.gz", mirrors.tar(files | {f"13/{'x' * 255}": b"x"}))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
-    assert not record.refused
-    assert len({f.file for f in record.files}) == 13
-    store = Layout.of(made.settings).mirror_files(TRAIN, "part_0")
-    held = {(store / f.file).read_bytes() for f in record.files}
-    assert held == {*files.values(), b"x"}
-
-
-def test_a_second_file_takes_the_name_of_no_clip(make: Callable[[str], Replica]) -> None:
-    """A double does not get a name that is another member's own."""
-    made = make("kinetics400")
-    names = ["a/x.mp4", "b/x.mp4", "c/_2_x.mp4", f"d/{OURS[0].name}.mp4"]
-    made.put("400/train/part_0.tar.gz", mirrors.tar({name: name.encode() for name in names}))
-    record = get_archive(made.settings, part_archive(made.settings, TRAIN, part="part_0"))
-    store = Layout.of(made.settings).mirror_files(TRAIN, "part_0")
-    assert {f.file: (store / f.file).read_text() for f in record.files} == {
-        "x.mp4": "a/x.mp4",
-        "_3_x.mp4": "b/x.mp4",
-        "_2_x.mp4": "c/_2_x.mp4",
-        f"{OURS[0].name}.mp4": f"d/{OURS[0].name}.mp4",
-    }
 
 
 def test_a_worse_archive_does_not_replace_a_sound_one(

@@ -1,9 +1,8 @@
-"""How the YouTube source deals with a site: tries, pauses, proof that it works, formats."""
+"""How the YouTube source deals with a site: tries, pauses, formats."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,66 +12,23 @@ import pytest
 
 from kinetics_assets.core.clips import ClipId
 from kinetics_assets.core.errors import (
-    BotCheck,
-    ClipError,
-    DownloadFailed,
-    EnvironmentFault,
-    ExtractorBroken,
     Forbidden,
     Gone,
     KineticsError,
-    NotYet,
     RateLimited,
     ServerError,
     SourcePaused,
-    ToolMissing,
     Truncated,
     VideoPrivate,
-    VideoUnavailable,
 )
 from kinetics_assets.core.settings import SourceSettings
 from kinetics_assets.io.host_pace import HostPace
-from kinetics_assets.sources import youtube, youtube_network
+from kinetics_assets.sources import youtube_network
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.youtube import YouTubeSource
-from kinetics_assets.sources.youtube_canary import FRESH_SECONDS, Canary
-from kinetics_assets_tests.video_site import MP4, Reply, VideoSite, know_the_site
+from kinetics_assets_tests.video_site import CANARY, CLIPS, ID, MP4, Fetch, Reply, VideoSite, info
 
-ID, CANARY, OTHER = "-aaaaaaaaaa", "CANARYCANAR", "bbbbbbbbbbb"
-CLIPS = [ClipId(ID, 1, 11), ClipId(ID, 20, 30)]
 WATCH = f"/watch/{ID}"
-BOT = "Sign in to confirm you\u2019re not a bot."
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[VideoSite]:
-    """A site whose extractor is known, and no pause before another try."""
-    know_the_site(monkeypatch)
-    monkeypatch.setattr(youtube, "_BACKOFF_SECONDS", 0.0)
-    with VideoSite() as running:
-        yield running
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Callable[[YouTubeSource], Found | KineticsError]:
-    """A function that fetches two clips of one video and returns their answer, raised or not."""
-
-    def fetch_one(source: YouTubeSource) -> Found | KineticsError:
-        try:
-            answers = list(source.fetch(CLIPS, label="", scratch=tmp_path).values())
-        except EnvironmentFault as fault:
-            return fault
-        assert answers[0] is answers[1]
-        return answers[0]
-
-    return fetch_one
-
-
-Fetch = Callable[[YouTubeSource], Found | KineticsError]
-
-
-def _info(url: str, **more: object) -> dict[str, object]:
-    return {"url": url, "ext": "mp4", **more}
 
 
 @pytest.mark.parametrize(
@@ -83,11 +39,11 @@ def test_a_stale_address_is_asked_for_anew(
 ) -> None:
     """A file that is refused, or is not there, is looked up again: a few times, then believed."""
     site.replies["/old.mp4"] = [Reply(status=status)]
-    site.describes(ID, _info(site.url("/old.mp4")))
+    site.describes(ID, info(site.url("/old.mp4")))
     assert type(fetch(site.source())) is leaf
     assert site.asked == [WATCH, "/old.mp4"] * tries
     site.asked.clear()
-    site.describes(ID, _info(site.url("/old.mp4")), _info(site.has("/new.mp4")))
+    site.describes(ID, info(site.url("/old.mp4")), info(site.has("/new.mp4")))
     found = fetch(site.source())
     assert isinstance(found, Found)
     assert found.path.read_bytes() == MP4
@@ -97,13 +53,13 @@ def test_a_stale_address_is_asked_for_anew(
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_missing_page_is_the_sites_own_fault(site: VideoSite, fetch: Fetch, status: int) -> None:
     """A site says in words that a video is gone; a page that is not there proves no loss."""
-    site.describes(CANARY, _info("http://x/"))
+    site.describes(CANARY, info("http://x/"))
     site.replies[WATCH] = [Reply(status=status)]
     error = fetch(site.source(youtube_canaries=(CANARY,)))
     assert type(error) is ServerError
     assert site.asked == [WATCH] * 2
     site.asked.clear()
-    site.describes(ID, _info(site.has("/x.mp4")))
+    site.describes(ID, info(site.has("/x.mp4")))
     site.replies[WATCH] = [Reply(status=status), *site.replies[WATCH]]
     assert isinstance(fetch(site.source()), Found)
 
@@ -118,7 +74,7 @@ def test_a_cause_that_was_only_heard_is_the_cause(
     site: VideoSite, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When yt-dlp ends well without a file, what it said meanwhile decides what that means."""
-    site.describes(ID, _info(site.has("/x.mp4")))
+    site.describes(ID, info(site.has("/x.mp4")))
     source = site.source()
 
     def no_file(self: object, *_: object, **__: object) -> None:
@@ -131,7 +87,7 @@ def test_a_cause_that_was_only_heard_is_the_cause(
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_burst_of_server_errors_is_sat_out(site: VideoSite, fetch: Fetch, status: int) -> None:
     """Two failures and then a file are a file; three are the clip's reason, to be tried later."""
-    site.describes(ID, _info(site.url("/x.mp4")))
+    site.describes(ID, info(site.url("/x.mp4")))
     site.replies["/x.mp4"] = [Reply(status=status), Reply(status=status), Reply(MP4)]
     assert isinstance(fetch(site.source()), Found)
     site.asked.clear()
@@ -166,7 +122,7 @@ def test_a_pause_that_is_asked_for_holds_the_host(
     """
     least, most = asked_for
     asked = [Reply(status=status, headers={"Retry-After": header} if header else {})]
-    site.describes(ID, _info(site.has("/x.mp4")))
+    site.describes(ID, info(site.has("/x.mp4")))
     site.replies[WATCH] = asked + site.replies[WATCH]
     slept: list[float] = []
     now = [1_000_000.0]
@@ -201,7 +157,7 @@ def test_who_is_always_told_to_wait_stops(site: VideoSite, fetch: Fetch) -> None
 
 def test_each_video_waits_for_its_turn(site: VideoSite, tmp_path: Path) -> None:
     """Videos are asked for at the pace of the host, however many requests each takes."""
-    site.describes(ID, _info(site.has("/x.mp4")))
+    site.describes(ID, info(site.has("/x.mp4")))
     source = site.source(youtube_interval_seconds=10.0)
     slept: list[float] = []
     now = [1_000_000.0]
@@ -227,7 +183,7 @@ def test_a_host_that_is_left_alone_is_not_asked(site: VideoSite, fetch: Fetch) -
 
 def test_bad_luck_with_the_connection_is_tried_twice(site: VideoSite, fetch: Fetch) -> None:
     """A body that breaks off is fetched once more, from the first byte, into an empty folder."""
-    site.describes(ID, _info(site.url("/x.mp4")))
+    site.describes(ID, info(site.url("/x.mp4")))
     short = Reply(MP4[:100], headers={"Content-Length": str(len(MP4))})
     site.replies["/x.mp4"] = [short, Reply(MP4)]
     found = fetch(site.source())
@@ -237,112 +193,6 @@ def test_bad_luck_with_the_connection_is_tried_twice(site: VideoSite, fetch: Fet
     site.replies["/x.mp4"] = [short]
     assert type(fetch(site.source())) is Truncated
     assert site.asked == [WATCH, "/x.mp4"] * 2
-
-
-@pytest.mark.parametrize(
-    ("says", "leaf"),
-    [("Private video", VideoPrivate), ("Video unavailable", VideoUnavailable)],
-)
-def test_a_loss_is_told_with_whether_the_source_works(
-    site: VideoSite, fetch: Fetch, says: str, leaf: type[ClipError]
-) -> None:
-    """A canary is looked up before a clip is said to be lost; without one nothing is proven."""
-    site.describes(ID, {"says": says})
-    for canary, works in (({"says": "Video unavailable"}, False), (_info("http://x/"), True)):
-        site.describes(CANARY, canary)
-        HostPace(site.host).resume()
-        error = fetch(site.source(youtube_canaries=(CANARY,)))
-        assert type(error) is leaf
-        assert isinstance(error, ClipError)
-        assert error.source_works is works
-    assert site.asked.count(f"/watch/{CANARY}") == 2
-
-
-def test_without_a_canary_nothing_is_proven(site: VideoSite, fetch: Fetch) -> None:
-    """Without a canary a loss is not proven, and nothing more than the clip is asked for."""
-    site.describes(ID, {"says": "Private video"})
-    error = fetch(site.source())
-    assert isinstance(error, VideoPrivate)
-    assert not error.source_works
-    assert site.source().is_alive() is None
-    assert site.asked == [WATCH]
-
-
-def test_a_bot_check_met_by_the_canary_stops_the_source(site: VideoSite, fetch: Fetch) -> None:
-    """'Unavailable' and then a bot check for the canary is a bot check: no clip is blamed."""
-    site.describes(ID, {"says": "Video unavailable"})
-    site.describes(CANARY, {"says": BOT})
-    assert type(fetch(site.source(youtube_canaries=(CANARY,)))) is BotCheck
-
-
-def test_the_canary_is_not_asked_twice_in_ten_minutes(site: VideoSite) -> None:
-    """One answer serves all threads for ten minutes, whether good or bad."""
-    asked: list[str] = []
-    answers: list[KineticsError | None] = [VideoUnavailable("x"), VideoUnavailable("x"), None]
-    now = [0.0]
-
-    def ask(youtube_id: str) -> KineticsError | None:
-        asked.append(youtube_id)
-        return answers.pop(0)
-
-    canary = Canary(HostPace(site.host), (CANARY, OTHER), ask, clock=lambda: now[0])
-    seen: list[bool | None] = []
-    threads = [threading.Thread(target=lambda: seen.append(canary.is_alive())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (seen, asked) == ([False] * 8, [CANARY, OTHER])
-    now[0] += FRESH_SECONDS + 1
-    assert canary.is_alive()
-    assert canary.is_alive()
-    assert asked == [CANARY, OTHER, CANARY]
-
-
-def test_only_the_default_canary_is_taken_for_youtubes(site: VideoSite) -> None:
-    """Another host need not have YouTube's first video; an address of clips has no whole ones."""
-    usual = site.settings().__class__().youtube_canaries
-    assert usual
-    assert site.source(youtube_canaries=usual)._canary.ids == ()
-    assert site.source(youtube_canaries=(CANARY,))._canary.ids == (CANARY,)
-    by_clip = site.url("/{id}/{start}/{end}")
-    assert site.source(youtube_canaries=(CANARY,), youtube_url=by_clip)._canary.ids == ()
-
-
-@pytest.mark.parametrize(
-    ("page", "canary", "leaf"),
-    [
-        ({"says": "Unable to extract x; please report this issue on"}, True, DownloadFailed),
-        ({"says": "Unable to extract x; please report this issue on"}, False, ExtractorBroken),
-        ({"says": "Requested format is not available"}, False, ExtractorBroken),
-        (
-            {
-                "says": "Only images are available",
-                "warns": ["No supported JavaScript runtime"],
-            },
-            False,
-            ToolMissing,
-        ),
-        ({"is_live": True, "url": "http://x/"}, True, NotYet),
-        ({"live_status": "is_upcoming", "url": "http://x/"}, True, NotYet),
-        ({"url": "http://x/", "formats": [], "_type": "playlist", "entries": []}, True, None),
-    ],
-)
-def test_an_odd_page_is_the_extractors_fault_unless_others_are_read(
-    site: VideoSite,
-    fetch: Fetch,
-    page: dict[str, object],
-    canary: bool,
-    leaf: type[KineticsError] | None,
-) -> None:
-    """What yt-dlp cannot read stops the source; while the canary is read, only the clip is odd."""
-    site.describes(ID, page)
-    site.describes(CANARY, _info("http://x/") if canary else {"says": "Video unavailable"})
-    error = fetch(site.source(youtube_canaries=(CANARY,)))
-    assert isinstance(error, KineticsError)
-    assert leaf is None or type(error) is leaf
-    if isinstance(error, DownloadFailed):
-        assert "Unable to extract x" in error.message
 
 
 def _formats(site: VideoSite) -> list[dict[str, object]]:
@@ -429,7 +279,7 @@ def test_many_videos_share_one_session(
         name = f"{number:011d}"
         body = MP4 + name.encode()
         if number % 3:
-            site.describes(name, _info(site.has(f"/{name}.mp4", body)))
+            site.describes(name, info(site.has(f"/{name}.mp4", body)))
         else:
             site.describes(name, {"says": f"Private video {number}"})
         (answer,) = source.fetch([ClipId(name, 0, 1)], label="", scratch=tmp_path).values()
