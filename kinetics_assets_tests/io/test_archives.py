@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import resource
+import signal
 import tarfile
 import tracemalloc
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinetics_assets.core.errors import ArchiveRefused
+from kinetics_assets.core.errors import ArchiveRefused, DiskFull
 from kinetics_assets.io.archives import ArchiveLimits, unpack
 
 FILES = {f"set/part_{n}.csv": bytes([65 + n]) * (700 * n) for n in range(4)}
@@ -269,3 +271,21 @@ def test_a_changed_byte_never_gives_a_file_that_was_not_there(
         return
     assert len(files) == len(FILES)
     assert all(into in (into / name).resolve().parents for name in files)
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path) -> None:
+    """A sound archive is not called damaged because there was no room to unpack it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    data = gzip.compress(_tar({"large.mp4": bytes(2**20)}))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+        with pytest.raises(DiskFull):
+            _unpack(data, tmp_path, limits=ArchiveLimits(max_ratio=10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    (tmp_path / "into" / "large.mp4").unlink(missing_ok=True)
+    assert _unpack(data, tmp_path, limits=ArchiveLimits(max_ratio=10_000))[0].keys() == {
+        "large.mp4"
+    }

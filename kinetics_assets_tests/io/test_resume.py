@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from kinetics_assets.core.errors import (
+    DiskFull,
     DownloadFailed,
     EmptyFile,
     Gone,
@@ -357,3 +359,22 @@ def test_only_stale_parts_are_swept(tmp_path: Path) -> None:
     assert sweep_partials(tmp_path) == 1
     left = [".part-new", ".part-new.resume", ".tmp-file-new-1.resume", "file"]
     assert sorted(p.name for p in tmp_path.iterdir()) == left
+
+
+def test_a_full_disk_is_the_machines_fault_and_what_came_is_kept(
+    server: RangeServer, get: Get, tmp_path: Path
+) -> None:
+    """No room stops the step without a retry or a verdict; with room the same call goes on."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, before[1]))
+        with pytest.raises(DiskFull):
+            get()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    assert len(server.served) == 1
+    assert not (tmp_path / "out" / "file.tar.gz").exists()
+    assert get().path.read_bytes() == BODY
+    assert server.served[-1].range == f"bytes={MIB}-"
