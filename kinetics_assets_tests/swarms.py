@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass, field
+import tarfile
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import libtorrent
 
+from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.errors import ClipError
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import SourceSettings
+from kinetics_assets.sources.base import Found
+from kinetics_assets.sources.torrent import TorrentSource
 from kinetics_assets_tests.processes import until
 
 lt: Any = libtorrent  # its types lag behind it
@@ -29,6 +37,22 @@ def put_files(folder: Path, files: dict[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return folder
+
+
+LABEL = "massaging person's head"
+FOLDER = "massaging_person's_head"
+CLIPS = tuple(ClipId(f"-{number}AAAAAAAAA", number, number + 10) for number in range(4))
+FILES = {
+    f"train_256/{FOLDER}/{CLIPS[0].name}.mp4": noise(50_000, seed=1),
+    f"train_256/{FOLDER}/{CLIPS[1].name}.mkv": noise(50_001, seed=2),
+    f"train_256/{FOLDER}/{CLIPS[2].youtube_id}.webm": noise(50_002, seed=3),
+    f"train_256/abseiling/{CLIPS[2].youtube_id}.mp4": noise(50_003, seed=4),
+    f"val_256/{FOLDER}/{CLIPS[0].name}.mp4": noise(50_004, seed=5),
+    "train_256/zumba/zzzzzzzzzzz_000000_000010.mp4": noise(2_000_000, seed=6),
+    f"train_256/{FOLDER}/{CLIPS[3].name}.mp4": b"",
+    "readme.txt": b"about",
+}
+"""Files of the torrent; one large, which nobody wants."""
 
 
 @dataclass
@@ -103,3 +127,38 @@ def bytes_on_disk(folder: Path) -> dict[str, int]:
         for place, _, names in os.walk(folder)
         for name in names
     }
+
+
+def torrent_of(root: Path, swarm: Seeder, *, link: str = "", **changes: object) -> TorrentSource:
+    """Return the source of a dataset under `root`, with settings changed."""
+    settings = replace(SourceSettings(max_wait_seconds=15), **changes)  # type: ignore[arg-type]  # named by the caller
+    return TorrentSource(
+        link or swarm.magnet,
+        Layout(root, "kinetics400", ""),
+        Split.TRAIN,
+        settings,
+        only_loopback=True,
+        peers=(swarm.peer,),
+    )
+
+
+def answer_of(source: TorrentSource, clip: ClipId, scratch: Path) -> Found | ClipError:
+    """Return the answer for one clip."""
+    folder = scratch / f"{clip.name}-{time.monotonic_ns()}"
+    folder.mkdir()
+    return source.fetch([clip], label=LABEL, scratch=folder)[clip]
+
+
+def bytes_of(source: TorrentSource, clip: ClipId, scratch: Path) -> bytes:
+    """Return the bytes of a clip that is found."""
+    answer = answer_of(source, clip, scratch)
+    assert isinstance(answer, Found), answer
+    return answer.path.read_bytes()
+
+
+def put_archive(path: Path, files: dict[str, bytes]) -> None:
+    """Write a gzipped tar archive."""
+    folder = put_files(path.parent / f"{path.name}.d", files)
+    with tarfile.open(path, "w:gz") as archive:
+        for name in files:
+            archive.add(folder / name, arcname=name)

@@ -1,4 +1,4 @@
-"""Fixtures of several tests of sources: a video site, and replicas of the mirror."""
+"""Fixtures of several tests of sources: a video site, replicas of the mirror, a seeder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kinetics_assets.sources.youtube import YouTubeSource
 from kinetics_assets_tests import mirrors
 from kinetics_assets_tests.mirrors import HEAD, OURS, Replica
 from kinetics_assets_tests.range_server import RangeServer
+from kinetics_assets_tests.swarms import FILES, Seeder, put_files
 from kinetics_assets_tests.video_site import CLIPS, Fetch, VideoSite, know_the_site
 
 
@@ -53,3 +54,10 @@ def server() -> Iterator[RangeServer]:
 def make(server: RangeServer, tmp_path: Path) -> Callable[[str], Replica]:
     """Return a function that makes a replica for a dataset with two clips of a class."""
     return lambda dataset: mirrors.replica(server, tmp_path, dataset, {(Split.TRAIN, HEAD): OURS})
+
+
+@pytest.fixture
+def seeder(tmp_path: Path) -> Iterator[Seeder]:
+    """A seeder of `FILES`."""
+    with Seeder(put_files(tmp_path / "seeder" / "k400", FILES)) as running:
+        yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from kinetics_assets.core.clips import ClipId, Split
 from kinetics_assets.core.errors import ClipError
+from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import (
     AnnotationSettings,
     FrameRecipe,
@@ -19,13 +21,17 @@ from kinetics_assets.core.settings import (
     SourceSettings,
     VideoRecipe,
 )
+from kinetics_assets.core.stages import CLASS_STAGES
 from kinetics_assets.demo.clips import DemoClip, annotation_lists, chosen_classes, encode, plan
 from kinetics_assets.sources import registry
 from kinetics_assets.sources.base import Found
 from kinetics_assets.stages.annotations import run_annotations
+from kinetics_assets.stages.filelists import run_filelists
 from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.run import run_stage
 from kinetics_assets_tests.servers import FaultServer
 from kinetics_assets_tests.stages.scripted import CLIPS, Changed, Script, Scripted
+from kinetics_assets_tests.stages.taken_down import OTHER, order_of, settings_in
 
 LABEL = "abseiling"
 
@@ -133,3 +139,41 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         return source
 
     return put
+
+
+@pytest.fixture(scope="session")
+def pattern(
+    tmp_path_factory: pytest.TempPathFactory,
+    pool_of_clips: Path,
+    demo_rows: tuple[DemoClip, ...],
+) -> Path:
+    """Folder of two whole datasets with the same clips, the second linked to the first."""
+    folder = tmp_path_factory.mktemp("pattern")
+    (folder / "root").mkdir()
+    (folder / "other disk").mkdir()
+    for name, data in annotation_lists(demo_rows).items():
+        path = folder / "demo lists" / Path(name).name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    clips = [row.clip for row in demo_rows if (row.split, row.clip.label) == (Split.TRAIN, LABEL)]
+    lines = [f"{LABEL},{c.id.youtube_id},{c.id.start_seconds},{c.id.end_seconds}" for c in clips]
+    text = "\n".join(["label,youtube_id,time_start,time_end", *lines, ""])
+    (folder / "train.csv").write_text(text)
+    for one in settings_in(folder, pool_of_clips):
+        run_annotations(one)
+        for stage in CLASS_STAGES:
+            run_stage(stage, order_of(one))
+        run_filelists(one, Split.TRAIN)
+    return folder
+
+
+@pytest.fixture
+def datasets(pattern: Path, pool_of_clips: Path, tmp_path: Path) -> list[Settings]:
+    """Settings of a copy of the two datasets, hard links among them as in the pattern."""
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(pattern), str(folder)], check=True)
+    both = settings_in(folder, pool_of_clips)
+    link = Layout.of(both[1]).rawframes(Split.TRAIN)
+    link.unlink()
+    link.symlink_to(folder / "other disk" / OTHER / link.name)
+    return both

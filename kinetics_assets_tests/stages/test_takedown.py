@@ -3,89 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import InputError, SettingsError
 from kinetics_assets.core.filelists import ListKind
 from kinetics_assets.core.layout import Layout
-from kinetics_assets.core.manifest import ManifestRow, Status
+from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.reasons import Reason
-from kinetics_assets.core.settings import (
-    AnnotationSettings,
-    FrameRecipe,
-    Limits,
-    ListSettings,
-    ResizeRecipe,
-    Settings,
-    SourceSettings,
-    StorageSettings,
-)
+from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
-from kinetics_assets.demo.clips import DemoClip, annotation_lists
-from kinetics_assets.io.journal import Journal
-from kinetics_assets.io.locks import exclusive
-from kinetics_assets.io.manifests import read_known, read_manifest
 from kinetics_assets.io.takedowns import FILE_NAME, read_takedowns
-from kinetics_assets.stages import takedown as takedown_module
-from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.filelists import run_filelists
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.retire import read_retired
 from kinetics_assets.stages.run import run_stage
-from kinetics_assets.stages.takedown import Outcome, Scope, restore, take_down
+from kinetics_assets.stages.takedown import restore
 from kinetics_assets.verify import verify_dataset
-from kinetics_assets_tests.processes import until
+from kinetics_assets_tests.stages.taken_down import (
+    LABEL,
+    OTHER,
+    left_of,
+    ok_clip,
+    order_of,
+    rows_of,
+    taken,
+)
 from kinetics_assets_tests.trees import files_and_times, public_files
-
-OTHER = "kinetics400"
-LABEL = "abseiling"
-
-
-@pytest.fixture(scope="session")
-def pattern(
-    tmp_path_factory: pytest.TempPathFactory,
-    pool_of_clips: Path,
-    demo_rows: tuple[DemoClip, ...],
-) -> Path:
-    """Folder of two whole datasets with the same clips, the second linked to the first."""
-    folder = tmp_path_factory.mktemp("pattern")
-    (folder / "root").mkdir()
-    (folder / "other disk").mkdir()
-    for name, data in annotation_lists(demo_rows).items():
-        path = folder / "demo lists" / Path(name).name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-    clips = [row.clip for row in demo_rows if (row.split, row.clip.label) == (Split.TRAIN, LABEL)]
-    lines = [f"{LABEL},{c.id.youtube_id},{c.id.start_seconds},{c.id.end_seconds}" for c in clips]
-    text = "\n".join(["label,youtube_id,time_start,time_end", *lines, ""])
-    (folder / "train.csv").write_text(text)
-    for one in settings_in(folder, pool_of_clips):
-        run_annotations(one)
-        for stage in CLASS_STAGES:
-            run_stage(stage, order_of(one))
-        run_filelists(one, Split.TRAIN)
-    return folder
-
-
-@pytest.fixture
-def datasets(pattern: Path, pool_of_clips: Path, tmp_path: Path) -> list[Settings]:
-    """Settings of a copy of the two datasets, hard links among them as in the pattern."""
-    folder = tmp_path / "copy"
-    subprocess.run(["cp", "-a", str(pattern), str(folder)], check=True)
-    both = settings_in(folder, pool_of_clips)
-    link = Layout.of(both[1]).rawframes(Split.TRAIN)
-    link.unlink()
-    link.symlink_to(folder / "other disk" / OTHER / link.name)
-    return both
 
 
 @pytest.fixture
@@ -94,56 +41,6 @@ def frames_elsewhere(datasets: list[Settings]) -> Path:
     folder = datasets[1].storage.rawframes_folder
     assert folder is not None
     return folder
-
-
-def settings_in(folder: Path, local: Path) -> list[Settings]:
-    """Return the settings of the two datasets in a folder."""
-    first = Settings(
-        root=folder / "root",
-        dataset="demo",
-        annotations=AnnotationSettings(source=str(folder / "demo lists")),
-        sources=SourceSettings(order=("local",), local_folders=(local,), connections=2),
-        resized=ResizeRecipe(short_side_px=64),
-        rawframes=FrameRecipe(size="64"),
-        filelists=ListSettings(min_share=0.0),
-        limits=Limits(workers=2, min_free_bytes=0),
-    )
-    second = replace(
-        first,
-        dataset=OTHER,
-        annotations=AnnotationSettings(source=str(folder / "train.csv")),
-        sources=SourceSettings(order=("siblings",)),
-        storage=StorageSettings(rawframes_folder=folder / "other disk"),
-    )
-    return [first, second]
-
-
-def order_of(settings: Settings) -> ClassOrder:
-    """Return the class that the tests work on."""
-    return ClassOrder(settings, Split.TRAIN, LABEL)
-
-
-def rows_of(settings: Settings, stage: Stage) -> dict[ClipId, ManifestRow]:
-    """Return the rows of a manifest."""
-    return {r.clip: r for r in read_manifest(Layout.of(settings), Split.TRAIN, stage, LABEL)}
-
-
-def ok_clip(settings: Settings) -> ClipId:
-    """Return a clip that is there."""
-    rows = rows_of(settings, Stage.VIDEOS)
-    return next(clip for clip, row in rows.items() if row.status is Status.OK)
-
-
-def taken(datasets: list[Settings], *what: str, dataset: str = "") -> Outcome:
-    """Take clips down."""
-    concerned = [one for one in datasets if dataset in {"", one.dataset}]
-    scope = Scope(datasets[0].root, concerned, frozenset(what), dataset)
-    return take_down(scope, reason="asked", tell=lambda _: None)
-
-
-def left_of(folder: Path, clip: ClipId) -> list[Path]:
-    """Return what is called like the clip below `folder`."""
-    return sorted(folder.rglob(f"{clip.name}*"))
 
 
 def test_no_name_of_the_bytes_stays_in_any_dataset(
@@ -252,47 +149,6 @@ def test_restored_clips_come_back_by_the_next_run(datasets: list[Settings]) -> N
     assert [_public(one) for one in datasets] == trees
 
 
-def test_a_second_time_changes_no_byte(datasets: list[Settings]) -> None:
-    """The same takedown again finds nothing to do."""
-    clip = ok_clip(datasets[0])
-    taken(datasets, clip.name)
-    before = files_and_times(datasets[0].root)
-    outcome = taken(datasets, clip.name)
-    assert (outcome.deleted, outcome.rows, outcome.lines) == ([], 0, 0)
-    assert files_and_times(datasets[0].root) == before
-
-
-@pytest.mark.parametrize("after", [0, 1, 2, 4, 6])
-def test_the_same_command_finishes_after_a_crash(
-    datasets: list[Settings], monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    """Killed before its n-th deletion, it ends in the state of an undisturbed takedown."""
-    clip = ok_clip(datasets[0])
-    odd = datasets[0].root / "odd name.mp4"
-    odd.hardlink_to(Layout.of(datasets[0]).base / rows_of(datasets[0], Stage.VIDEOS)[clip].path)
-    sha256 = rows_of(datasets[0], Stage.FLOW)[clip].sha256
-    delete, count = takedown_module._delete, [0]
-
-    def dies(*arguments: object) -> None:
-        if count[0] == after:
-            raise KeyboardInterrupt
-        count[0] += 1
-        delete(*arguments)  # type: ignore[arg-type]  # handed through
-
-    with monkeypatch.context() as patch:
-        patch.setattr(takedown_module, "_delete", dies)
-        with pytest.raises(KeyboardInterrupt):
-            taken(datasets, clip.name)
-    assert read_takedowns(datasets[0].root).entries
-    taken(datasets, clip.name)
-    assert not left_of(datasets[0].root, clip)
-    assert not odd.exists()
-    for one in datasets:
-        assert verify_dataset(one).is_clean
-    path = Layout.of(datasets[0]).retired_manifest(Split.TRAIN, Stage.FLOW, LABEL)
-    assert [row.sha256 for row in read_retired(path) if row.clip == clip] == [sha256]
-
-
 def test_one_dataset_alone(datasets: list[Settings]) -> None:
     """The other one keeps its file, is told of, and the record holds for the one only."""
     clip = ok_clip(datasets[0])
@@ -322,66 +178,6 @@ def test_links_out_of_the_root_are_not_followed(datasets: list[Settings], tmp_pa
     assert (outside / "outer name.mp4").exists()
     assert outcome.left.not_followed == [layout.base / "theirs"]
     assert sum(outcome.elsewhere.values()) == 1
-
-
-def test_a_killed_step_is_no_way_back(datasets: list[Settings]) -> None:
-    """Its journal, newer than the manifest, says taken down too."""
-    clip = ok_clip(datasets[0])
-    layout = Layout.of(datasets[0])
-    row = rows_of(datasets[0], Stage.VIDEOS)[clip]
-    path = layout.journal(Split.TRAIN, Stage.VIDEOS, LABEL)
-    with Journal(path) as journal:
-        journal.append(row)
-    taken(datasets, clip.name)
-    known = read_known(layout, Split.TRAIN, Stage.VIDEOS, LABEL)
-    assert [r.reason for r in known if r.clip == clip] == [Reason.TAKEN_DOWN]
-
-
-def test_a_step_at_work_is_waited_for(
-    datasets: list[Settings], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While a step holds its class, no file of the class is touched; it is told who is waited for.
-
-    Cause: deleting a file that a step is about to publish or read would be a crash of that step.
-    """
-    clip = ok_clip(datasets[0])
-    layout = Layout.of(datasets[0])
-    said: list[str] = []
-    waits = threading.Event()
-    scope = Scope(datasets[0].root, datasets, frozenset({clip.name}))
-
-    @contextmanager
-    def watched(path: Path, *, wait: bool, what: str = "") -> Iterator[None]:
-        if wait:
-            waits.set()  # from here on it cannot go on before the lock is free
-        with exclusive(path, wait=wait, what=what):
-            yield
-
-    def work() -> None:
-        take_down(scope, reason="", tell=said.append)
-
-    monkeypatch.setattr(takedown_module, "exclusive", watched)
-    thread = threading.Thread(target=work)
-    with exclusive(layout.lock(Split.TRAIN, Stage.FLOW, LABEL), wait=True):
-        thread.start()
-        until(lambda: waits.is_set() or not thread.is_alive(), "the takedown to wait")
-        assert thread.is_alive()
-        assert left_of(layout.base, clip)
-    thread.join()
-    assert not left_of(layout.base, clip)
-    assert str(os.getpid()) in said[0]
-
-
-def test_an_archive_in_hand_is_told_of(datasets: list[Settings]) -> None:
-    """It may hold the clip and its process may not know yet; that is said, not waited for."""
-    layout = Layout.of(datasets[0])
-    free, held = (layout.mirror_lock(Split.TRAIN, name) for name in ("part_0", "part_1"))
-    with exclusive(free, wait=True):
-        pass
-    with exclusive(held, wait=True):
-        (told,) = taken(datasets, ok_clip(datasets[0]).name).at_work
-    assert "part_1" in told
-    assert str(os.getpid()) in told
 
 
 def test_a_damaged_record_stops_every_step(order: ClassOrder) -> None:
