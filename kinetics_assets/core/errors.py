@@ -6,6 +6,7 @@
     ├── InputError                    what the user gave cannot be used
     │   ├── UnknownDataset, UnknownClass, UnknownEngine, UnknownSplit
     │   ├── SettingsError             the settings file or an environment variable
+    │   ├── MixedFlow                 two engines would make the flow of one class
     │   ├── AnnotationError           a list as a whole cannot be read
     │   ├── ArchiveRefused            a tar file that is damaged or breaks the rules
     │   └── RootError                 KINETICS_ROOT is missing or no folder
@@ -112,6 +113,7 @@ __all__ = [
     "Locked",
     "LoginRequired",
     "MassFailure",
+    "MixedFlow",
     "NetworkDown",
     "NetworkFailure",
     "NetworkMisconfigured",
@@ -200,6 +202,10 @@ class UnknownEngine(InputError):
 
 class SettingsError(InputError):
     """The settings file or an environment variable cannot be used."""
+
+
+class MixedFlow(InputError):
+    """One class would have flow of two engines or profiles, which nobody asked for."""
 
 
 class AnnotationError(InputError):

@@ -188,6 +188,10 @@ class FlowRecipe:
     looks for."""
     bound_px: float = 20.0
     """Displacement, in pixels, that the largest grey level stands for."""
+    mixed: Literal["refuse", "engines", "profiles", "remake"] = "refuse"
+    """What a class does in which another engine made flow, or from which flow was taken over:
+    ``refuse`` to make clips beside it; keep it if that engine has the same profile (``engines``) or
+    any (``profiles``); or ``remake`` all with the present engine, taking nothing over."""
 
 
 @dataclass(frozen=True, slots=True)

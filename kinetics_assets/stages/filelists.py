@@ -26,9 +26,8 @@ from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import class_versions, load_class_rows
 from kinetics_assets.io.atomic import write_file
 from kinetics_assets.io.manifests import read_manifest
-from kinetics_assets.stages.choices import chosen_engine
 from kinetics_assets.stages.digests import recipe_digest, recipe_of
-from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.flow_mixture import recipe_by, refuse_mixed_list
 from kinetics_assets.stages.pictures_job import ADOPTED
 
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
     Raises:
         ListsRefused: A list would have no line, less than the settings' share of the rows that can
             be had, or outputs of more than one recipe; the message names the dominant reasons.
+        MixedFlow: The list of flow would be of several profiles, and ``flow.mixed`` does not ask
+            for that.
         InputError: There are no annotations, or a shuffle without a seed is asked for.
     """
     layout = Layout.of(settings)
@@ -137,19 +138,14 @@ def _refuse_mixed(
 ) -> None:
     """Raise `ListsRefused` when rows were made by another recipe than today's."""
     stage = stage_of(kind, settings)
-    extra: tuple[str, ...] = ()
-    if stage is Stage.FLOW:
-        from kinetics_assets.engines.registry import signature
-
-        extra = signature(chosen_engine(ClassOrder(settings, split, "")))
-    today = recipe_digest(stage, settings, *extra)
     adopted = f"{ADOPTED}-from-{settings.rawframes.start_index}"
-    allowed = {today, WHOLE, adopted}
-    stale = Counter(
-        row.label
-        for row in rows
-        if row.status is Status.OK and recipe_of(row.digest) not in allowed
-    )
+
+    def is_stale(row: ManifestRow) -> bool:
+        is_flow = stage is Stage.FLOW
+        today = recipe_by(row, settings) if is_flow else recipe_digest(stage, settings)
+        return recipe_of(row.digest) not in {today, WHOLE, adopted}
+
+    stale = Counter(row.label for row in rows if row.status is Status.OK and is_stale(row))
     if stale:
         names = ", ".join(repr(label) for label, _ in stale.most_common(3))
         raise ListsRefused(
@@ -157,6 +153,8 @@ def _refuse_mixed(
             f" ({names}, ...) were made with other settings than today's.",
             remedy=f"Run `kinetics prepare {settings.dataset}` so that no list mixes recipes.",
         )
+    if stage is Stage.FLOW:
+        refuse_mixed_list(settings, split, rows=rows)
 
 
 def _left_out(

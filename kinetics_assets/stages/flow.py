@@ -18,8 +18,9 @@ from kinetics_assets.media.jpeg import encode_gray
 from kinetics_assets.media.tools import versions
 from kinetics_assets.stages.choices import chosen_engine
 from kinetics_assets.stages.flow_files import AT_A_TIME, FileFlow
+from kinetics_assets.stages.flow_mixture import OneEngineJob
 from kinetics_assets.stages.frame_folders import picture_names
-from kinetics_assets.stages.pictures_job import Made, PicturesJob
+from kinetics_assets.stages.pictures_job import Made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from kinetics_assets.stages.job import Desk
 
 
-class FlowJob(PicturesJob):
+class FlowJob(OneEngineJob):
     """Writes ``flow_x_%05d.jpg`` and ``flow_y_%05d.jpg`` for the clips of one class.
 
     Clips are worked on as many at a time as the step holds CPU slots, each on one thread, because

@@ -11,11 +11,11 @@ from kinetics_assets.core.manifest import ManifestRow, Status, status_of
 from kinetics_assets.core.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from kinetics_assets.core.clips import Clip, ClipId
-    from kinetics_assets.core.errors import ClipError
+    from kinetics_assets.core.errors import ClipError, KineticsError
     from kinetics_assets.core.stages import Stage
     from kinetics_assets.media.client import MediaWorker
 
@@ -77,6 +77,24 @@ class StageJob(Protocol):
         """Return the digest of what an attempt for `row` depends on.
 
         A row that failed under another digest is due.
+        """
+        ...
+
+    def objection(
+        self,
+        due: Collection[Clip],
+        rows: Mapping[ClipId, ManifestRow],
+        inputs: Mapping[ClipId, ManifestRow],
+        *,
+        at_start: bool,
+    ) -> KineticsError | None:
+        """Return why the clips that are `due` must not be made beside the other `rows`, if so.
+
+        Args:
+            due: Clips that would be tried.
+            rows: What is known of all clips of the class.
+            inputs: Rows of the stage's input.
+            at_start: A step is about to begin, so the folders of others are worth a look.
         """
         ...
 

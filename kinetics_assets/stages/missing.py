@@ -90,7 +90,7 @@ def _class(
         mends_itself = needs.keys() & {Need.DAMAGED, Need.STALE}
         if above in waiting and not mends_itself:
             waits_for = f"waits for {above}"
-        elif follows and not look.is_under_way:
+        elif follows and not (look.is_under_way or look.is_refused):
             waits_for = ""
         if waits_for:
             waiting.add(stage)
@@ -116,6 +116,7 @@ class _Look:
         self._stage, self._order, self._choice, self._now = stage, order, choice, now
         self._job = job_for(stage, order)
         self._damage = ""
+        self.is_refused = False
         self.reasons: dict[Reason, int] = {}
         self.is_under_way = _is_under_way(stage, order)
 
@@ -146,6 +147,9 @@ class _Look:
         needs = {n: c for n, c in counts.items() if c is not None and n in choice.needs}
         if self.is_under_way:
             return needs, "a step works on it"
+        if needs and look.objection is not None:
+            self.is_refused = True
+            return needs, f"a run would be refused: {look.objection.message}"
         if not needs or self._would_help(needs, look, failing, is_complete=is_complete):
             return needs, ""
         return needs, self._pause(look)

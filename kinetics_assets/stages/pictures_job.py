@@ -26,10 +26,11 @@ from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
 from kinetics_assets.stages.storage import place_rawframes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from kinetics_assets.core.clips import Clip
+    from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.errors import KineticsError
     from kinetics_assets.media.client import FrameFacts, MediaWorker
     from kinetics_assets.sources.found_trees import FoundFrames
     from kinetics_assets.stages.job import Desk
@@ -122,6 +123,18 @@ class PicturesJob:
         del row
         return self._made_from(source)
 
+    def objection(
+        self,
+        due: Collection[Clip],
+        rows: Mapping[ClipId, ManifestRow],
+        inputs: Mapping[ClipId, ManifestRow],
+        *,
+        at_start: bool,
+    ) -> KineticsError | None:
+        """Return None: what another recipe made is made anew."""
+        del due, rows, inputs, at_start
+        return None
+
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return each clip by itself."""
         return [[clip] for clip in due]
@@ -185,26 +198,31 @@ class PicturesJob:
     def _adopted_digest(self) -> str:
         return f"{ADOPTED}-from-{self._recipe.start_index}"
 
-    def _adopt(
-        self, clip: Clip, source: ManifestRow | None, temp: Path, *, worker: MediaWorker
-    ) -> Made | None:
-        """Link existing pictures into `temp` under our numbering; None when there are none.
+    def _found(self, clip: Clip, source: ManifestRow | None) -> Sequence[Path]:
+        """Return the clip's pictures in the folders to take over; none when they are not whole.
 
         Counts must be whole, and equal to the video's where the video is there: pictures that
         another decoder made with other frames are not taken for those of this clip.
         """
         folders = self._settings.sources.adopt_folders
         if not folders:
-            return None
+            return ()
         found = find_frames(folders, self._order.split, label=clip.label, clip=clip.id)
-        if found is None:
-            return None
-        pictures = self.found_names(found)
-        per_frame = len(picture_names(self.stage, count=1, start_index=0))
-        count = len(pictures) // per_frame
+        pictures = self.found_names(found) if found is not None else ()
+        count = len(pictures) // len(picture_names(self.stage, count=1, start_index=0))
         frames = source.frames_decoded if source is not None else None
-        if not count or (frames is not None and count != self.expected_count(frames)):
+        if frames is not None and count != self.expected_count(frames):
+            return ()
+        return pictures
+
+    def _adopt(
+        self, clip: Clip, source: ManifestRow | None, temp: Path, *, worker: MediaWorker
+    ) -> Made | None:
+        """Link existing pictures into `temp` under our numbering; None when there are none."""
+        pictures = self._found(clip, source)
+        if not pictures:
             return None
+        count = len(pictures) // len(picture_names(self.stage, count=1, start_index=0))
         names = picture_names(self.stage, count=count, start_index=self._recipe.start_index)
         for path, name in zip(pictures, names, strict=True):
             link_or_copy(path, temp / name, copy=self._settings.sources.local_copy)

@@ -50,6 +50,9 @@ class ResizedJob:
         del row
         return self._made_from(source)
 
+    def objection(self, *_: object, at_start: bool) -> None:
+        """Return None: what another recipe made is made anew."""
+
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return each clip by itself."""
         return [[clip] for clip in due]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kinetics_assets.core.clips import Clip, ClipId
+    from kinetics_assets.core.errors import KineticsError
     from kinetics_assets.core.reasons import Reason
     from kinetics_assets.core.stages import Stage
     from kinetics_assets.media.client import MediaWorker
@@ -67,7 +68,8 @@ def run_stage(
 
     Raises:
         EnvironmentFault: The machine is at fault; verdicts reached so far are kept.
-        InputError: The settings or the annotations cannot be used.
+        InputError: The settings or the annotations cannot be used; or two engines would make the
+            flow of the class, which nobody asked for: nothing was tried then.
     """
     started = time.monotonic()
     _check_room(order)
@@ -86,6 +88,9 @@ def run_stage(
         retry = _Retry(retry_now, frozenset(retry_reasons))
         altered = _altered(job, rows) if check_files else frozenset()
         due = _settle(job, rows, inputs, rules=rules, now=now_utc(), retry=retry, altered=altered)
+        objection = job.objection(due, rows, inputs, at_start=True)
+        if objection is not None:
+            raise objection
         gone = [row for row in known if row.clip not in rows]
         gone += [row for clip, row in before.items() if is_withdrawn(row, rows[clip])]
         retired = retire_rows(job, order, gone, rules=rules)
@@ -129,6 +134,8 @@ class Outlook:
     """Whether the manifest is not the one of the present list."""
     would_change: bool
     """Whether the step would do anything."""
+    objection: KineticsError | None
+    """Why it would refuse to do so, as far as manifests tell."""
 
 
 def outlook(
@@ -171,6 +178,7 @@ def outlook(
         due=frozenset(clip.id for clip in due),
         has_other_rows=has_other_rows,
         would_change=not is_settled or has_other_rows or bool(due) or rows != before,
+        objection=job.objection(due, rows, inputs, at_start=False),
     )
 
 

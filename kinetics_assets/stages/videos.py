@@ -93,6 +93,9 @@ class VideosJob:
         states = [(source.name, source.state_of(row.clip)) for source, _ in self._sources]
         return digest(states)
 
+    def objection(self, *_: object, at_start: bool) -> None:
+        """Return None: clips of any source may stand side by side."""
+
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return the clips by video, so that each video is fetched once."""
         ordered = sorted(due)
