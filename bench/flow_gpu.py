@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from kinetics_assets.engines import cpu, tvl1
 from kinetics_assets.engines.cuda import probe
-from kinetics_assets.engines.cuda.batches import solve_clips
 from kinetics_assets.engines.cuda.engine import CudaEngine
+from kinetics_assets.engines.cuda.queue import BatchQueue
 from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
 from kinetics_assets.engines.quantise import quantise
 
@@ -157,7 +157,7 @@ def measured(pairs: int) -> dict[str, Any]:
     engine, device, pattern, cv2 = CudaEngine(), CupyDevice(), LaunchPattern(), opencv_cuda()
     ours = pairs_per_second(lambda: engine.flow_u8_of_clips(footage, bound_px=BOUND_PX), total)
     sample = list(spread(footage, PEER_PAIRS))
-    solved = solve_clips(device, sample, np.float32)
+    solved = BatchQueue(device).solve(sample, np.float32)
     oracle = [cpu.solve_pair(*pair) for pair in sample]
     same = sum(np.array_equal(s.flow[0], o.flow) for s, o in zip(solved, oracle, strict=True))
     stand_in = pairs_per_second(

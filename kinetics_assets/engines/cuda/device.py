@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,11 +25,26 @@ _OUT_OF_MEMORY: Final = 2
 """What both the run time and the driver answer when memory is short."""
 
 _FREE_SHARE: Final = 0.5
-"""Of the free memory, for one batch: another step may hold a slot of the same device."""
+"""Of the free memory, for all batches: another step may hold a slot of the same device."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A stream, and locked host memory that copies to and from the device can overlap with."""
+
+    stream: Any
+    pixels: NDArray[np.uint8]
+    results: NDArray[np.uint8]
 
 
 class CupyDevice:
-    """The first visible CUDA device; which one that is, is the lease's affair."""
+    """The first visible CUDA device; which one that is, is the lease's affair.
+
+    Two lanes: while one computes, the other copies, and the end of one batch, when few pairs are
+    left, overlaps with the beginning of the next.
+    """
+
+    lanes: Final = 2
 
     def __init__(self) -> None:
         """Load CuPy, take the device and compile the kernels, or find them compiled.
@@ -47,14 +63,33 @@ class CupyDevice:
             device = self._cupy.cuda.Device()
             attributes = device.attributes
             self.limits = DeviceLimits(int(attributes["MaxSharedMemoryPerBlockOptin"]))
+            self.pairs_at_a_time = int(attributes["MultiProcessorCount"])  # a block has one alone
             path = kernels_file(self._cupy.cuda.nvrtc, int(device.compute_capability))
             self._kernels = self._loaded(path)
+            nothing = np.empty(0, np.uint8)
+            self._lanes = [
+                _Lane(self._cupy.cuda.Stream(non_blocking=True), nothing, nothing)
+                for _ in range(self.lanes)
+            ]
 
     def free_bytes(self) -> int:
         """Return half of what is free, memory that CuPy keeps for us included."""
         with self._faults():
             free, _ = self._cupy.cuda.runtime.memGetInfo()
             return int((free + self._cupy.get_default_memory_pool().free_bytes()) * _FREE_SHARE)
+
+    def host_arrays(
+        self, lane: int, *, pixels: int, results: int, sample: type[Sample]
+    ) -> tuple[NDArray[np.uint8], NDArray[Sample]]:
+        """Return locked memory of the lane as `Device.host_arrays` says; it grows as needed."""
+        mine = self._lanes[lane]
+        result_bytes = results * np.dtype(sample).itemsize
+        with self._faults():
+            if len(mine.pixels) < pixels:
+                mine.pixels = self._locked(pixels)
+            if len(mine.results) < result_bytes:
+                mine.results = self._locked(result_bytes)
+        return mine.pixels[:pixels], mine.results[:result_bytes].view(sample)
 
     def run(
         self,
@@ -63,27 +98,36 @@ class CupyDevice:
         results: NDArray[Sample],
         *,
         bound_px: float,
+        lane: int,
     ) -> NDArray[np.int32]:
         """Run a batch as `Device.run` says."""
-        cupy = self._cupy
-        pool = cupy.get_default_memory_pool()
+        cupy, stream = self._cupy, self._lanes[lane].stream
+        counts = np.empty((len(plan.pairs), COUNTS), np.int32)
         try:
-            with self._faults():
+            with self._faults(), stream:
                 upload = (plan.frames.view(np.uint8), plan.pairs.view(np.uint8), plan.order, pixels)
-                inputs = [cupy.asarray(array) for array in upload]
+                inputs = []
+                for array in upload:
+                    inputs.append(cupy.empty(array.size, array.dtype))
+                    inputs[-1].set(array, stream)
                 arena = cupy.empty(plan.arena_floats, np.float32)
-                output, counts = (
-                    cupy.empty(plan.results, results.dtype),
-                    cupy.zeros((len(plan.pairs), COUNTS), np.int32),
-                )
+                output = cupy.empty(plan.results, results.dtype)
+                counted = cupy.zeros(counts.size, np.int32)
                 unused = cupy.empty(1, np.uint8)
                 outputs = (output, unused) if results.dtype == np.uint8 else (unused, output)
-                self._launch(plan, (*inputs, arena, *outputs, counts), bound_px)
-                output.get(out=results)
-                return counts.get()
+                self._launch(plan, (*inputs, arena, *outputs, counted), bound_px)
+                output.get(stream, out=results, blocking=False)
+                counted.get(stream, out=counts.reshape(-1), blocking=False)
+                stream.synchronize()  # the interpreter is free for other threads meanwhile
         except MemoryError:
-            pool.free_all_blocks()
+            cupy.get_default_memory_pool().free_all_blocks()
             raise
+        return counts
+
+    def _locked(self, count: int) -> NDArray[np.uint8]:
+        """Return `count` bytes of host memory that copies can use while the host goes on."""
+        memory = self._cupy.cuda.alloc_pinned_memory(count)
+        return np.frombuffer(memory, np.uint8, count)
 
     def _loaded(self, path: Path) -> dict[str, Any]:
         """Return the kernels by name; those of the solver may take all shared memory there is."""

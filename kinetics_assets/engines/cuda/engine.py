@@ -16,8 +16,9 @@ import numpy as np
 from kinetics_assets.core.errors import ToolMissing
 from kinetics_assets.engines import base, tvl1
 from kinetics_assets.engines.base import FlowField, FlowLevels, GrayFrames, checked_frames
-from kinetics_assets.engines.cuda.batches import Device, Sample, Solved, solve_clips, unsolved
+from kinetics_assets.engines.cuda.batches import Device, Sample, Solved, unsolved
 from kinetics_assets.engines.cuda.plan import REVISION
+from kinetics_assets.engines.cuda.queue import BatchQueue
 from kinetics_assets.engines.quantise import positive_bound
 
 _CUPY_WHEELS: Final = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
@@ -27,7 +28,8 @@ class CudaEngine:
     """The default engine where a GPU is.
 
     The device is taken at the first call and kept. Never falls back to the CPU: what the device
-    cannot do is a fault of the environment. Threads take turns, so give it many clips at a time.
+    cannot do is a fault of the environment. Pairs that threads ask for at the same time share
+    batches, so give it many clips at a time, from one thread or several.
     """
 
     name: str = "cuda"
@@ -39,11 +41,12 @@ class CudaEngine:
 
         Args:
             on: Another device, for tests.
-            budget_bytes: Device memory that a batch may take, by default half of what is free.
+            budget_bytes: Device memory that a batch may take, by default its share of what is free.
         """
         self._on = on
         self._budget_bytes = budget_bytes
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._queue: BatchQueue | None = None
 
     def versions(self) -> dict[str, str]:
         """Return the revision of the kernels and the version of CuPy.
@@ -103,11 +106,16 @@ class CudaEngine:
         clips = [checked_frames(frames) for frames in clips]
         if all(len(frames) < 2 for frames in clips):
             return [unsolved(frames, sample) for frames in clips]
-        with self._turn:
-            if self._on is None:
-                from kinetics_assets.engines.cuda.device import CupyDevice
+        return self._ready_queue().solve(clips, sample, bound_px=bound_px)
 
-                self._on = CupyDevice()
-            return solve_clips(
-                self._on, clips, sample, bound_px=bound_px, budget_bytes=self._budget_bytes
-            )
+    def _ready_queue(self) -> BatchQueue:
+        """Return the queue of the device, which is taken now if it was not yet."""
+        with self._lock:
+            if self._queue is None:
+                device = self._on
+                if device is None:
+                    from kinetics_assets.engines.cuda.device import CupyDevice
+
+                    device = CupyDevice()
+                self._queue = BatchQueue(device, budget_bytes=self._budget_bytes)
+            return self._queue

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kinetics_assets.engines import reference
-from kinetics_assets.engines.cuda.batches import solve_clips
+from kinetics_assets.engines.cuda.queue import BatchQueue
 from kinetics_assets_tests.engines.cuda.shim import ShimDevice
 from kinetics_assets_tests.engines.moving import moving_texture
 
@@ -22,9 +22,11 @@ def main(library: Path) -> None:
     oracles = [reference.solve_pair(*clip).flow for clip in clips]
     for shared_bytes in (512, 16_384):
         device = ShimDevice(shared_bytes=shared_bytes, threads=64, library=library)
-        for solved, oracle in zip(solve_clips(device, clips, np.float32), oracles, strict=True):
+        for solved, oracle in zip(
+            BatchQueue(device).solve(clips, np.float32), oracles, strict=True
+        ):
             assert np.array_equal(solved.flow[0], oracle)
-        solve_clips(device, clips, np.uint8, bound_px=20)
+        BatchQueue(device).solve(clips, np.uint8, bound_px=20)
     sys.stdout.write("every bit is right\n")
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
@@ -104,13 +105,23 @@ class ShimDevice:
     ) -> None:
         """Be a device of that size, whose threads take turns in that order."""
         self.limits = DeviceLimits(shared_bytes, threads)
+        self.lanes = 2
+        self.pairs_at_a_time = 2
         self.batches: list[int] = []
+        self._turn = threading.Lock()  # the fibers of a kernel are of one thread
         self._memory_bytes = memory_bytes
         self._library = ShimLibrary(library, turns)
 
     def free_bytes(self) -> int:
         """Return more than there is, so that the memory error of a batch is met."""
         return 1 << 40
+
+    def host_arrays(
+        self, lane: int, *, pixels: int, results: int, sample: type[Sample]
+    ) -> tuple[NDArray[np.uint8], NDArray[Sample]]:
+        """Return new arrays."""
+        assert lane < self.lanes
+        return np.empty(pixels, np.uint8), np.empty(results, sample)
 
     def run(
         self,
@@ -119,8 +130,10 @@ class ShimDevice:
         results: NDArray[Sample],
         *,
         bound_px: float,
+        lane: int,
     ) -> NDArray[np.int32]:
         """Run a batch as `Device.run` says, with the working memory poisoned."""
+        del lane
         if 4 * plan.arena_floats > self._memory_bytes:
             raise MemoryError
         assert plan.shared_bytes <= self.limits.shared_bytes
@@ -133,13 +146,14 @@ class ShimDevice:
         pointers = [*inputs, *outputs, counts.ctypes.data]
         for launch in plan.launches:
             numbers = (launch.level, launch.warp, launch.first, bound_px)
-            self._library.launch(
-                launch.kernel,
-                launch.grid,
-                launch.block,
-                *(*pointers, *numbers),
-                shared_bytes=launch.shared_bytes,
-            )
+            with self._turn:
+                self._library.launch(
+                    launch.kernel,
+                    launch.grid,
+                    launch.block,
+                    *(*pointers, *numbers),
+                    shared_bytes=launch.shared_bytes,
+                )
         return counts
 
 

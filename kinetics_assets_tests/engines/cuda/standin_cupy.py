@@ -1,15 +1,18 @@
 """As much of CuPy as the engine calls, on memory of this process and kernels made by g++.
 
 It keeps to the types of the real one: kernels take its own arrays and NumPy scalars of the right
-width, shared memory beyond 48 KB only where it was asked for, arrays are no NumPy arrays.
+width, shared memory beyond 48 KB only where it was asked for, arrays are no NumPy arrays. What is
+put on a stream is done when the stream is waited for, not before: copies that are not waited for,
+or whose host memory is used meanwhile, are found out.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -36,6 +39,32 @@ class OutOfMemoryError(MemoryError):
     """What CuPy's memory pool raises."""
 
 
+class Stream:
+    """A stream that is as late as it may be."""
+
+    current = threading.local()
+
+    def __init__(self, *, non_blocking: bool) -> None:
+        """Be without work."""
+        assert non_blocking, "the default stream would wait for it"
+        self.waiting: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        """Be this thread's stream."""
+        Stream.current.stream = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the thread without one."""
+        Stream.current.stream = None
+
+    def synchronize(self) -> None:
+        """Do all that waits."""
+        waiting, self.waiting = self.waiting, []
+        for step in waiting:
+            step()
+
+
 class DeviceArray:
     """An array on the device."""
 
@@ -43,14 +72,17 @@ class DeviceArray:
         """Be that array."""
         self.content = content
 
-    def get(self, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return a copy on the host, in `out` where given."""
-        if out is None:
-            return self.content.copy()
-        assert out.dtype == self.content.dtype
-        assert out.shape == self.content.shape
-        out[...] = self.content
-        return out
+    def set(self, array: NDArray[Any], stream: Stream) -> None:
+        """Take a copy of `array`, later; records are refused, as CuPy does."""
+        assert array.dtype.kind in "biuf"
+        assert (array.dtype, array.shape) == (self.content.dtype, self.content.shape)
+        stream.waiting.append(lambda: np.copyto(self.content, array))
+
+    def get(self, stream: Stream, *, out: NDArray[Any], blocking: bool) -> None:
+        """Put a copy into `out`, later."""
+        assert (out.dtype, out.shape) == (self.content.dtype, self.content.shape)
+        assert not blocking
+        stream.waiting.append(lambda: np.copyto(out, self.content))
 
 
 class Kernel:
@@ -69,16 +101,20 @@ class Kernel:
         *,
         shared_mem: int = 0,
     ) -> None:
-        """Run to the end, unless the device is lost."""
+        """Run to the end, later, unless the device is lost."""
         assert shared_mem <= self.max_dynamic_shared_size_bytes
         assert [type(number) for number in args[8:]] == [np.int32] * 3 + [np.float64]
         assert len(grid) == len(block) == 3
         places = [array.content.ctypes.data for array in args[:8]]
-        self._cupy.before_launch()
-        self._library.launch(
-            self._name, grid, block, *places, *(number.item() for number in args[8:]),
-            shared_bytes=shared_mem,
-        )  # fmt: skip
+
+        def launch() -> None:
+            self._cupy.before_launch()
+            self._library.launch(
+                self._name, grid, block, *places, *(number.item() for number in args[8:]),
+                shared_bytes=shared_mem,
+            )  # fmt: skip
+
+        Stream.current.stream.waiting.append(launch)
 
 
 class StandinCupy:
@@ -94,7 +130,7 @@ class StandinCupy:
         self.memory_bytes = memory_bytes
         self.modules: list[Path] = []
         self.before_launch: Callable[[], None] = lambda: None
-        attributes = {"MaxSharedMemoryPerBlockOptin": 166_912}
+        attributes = {"MaxSharedMemoryPerBlockOptin": 166_912, "MultiProcessorCount": 2}
         device = SimpleNamespace(attributes=attributes, compute_capability="80")
         runtime = SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
@@ -102,6 +138,8 @@ class StandinCupy:
         )
         self.cuda = SimpleNamespace(
             Device=lambda: device,
+            Stream=Stream,
+            alloc_pinned_memory=bytearray,
             driver=SimpleNamespace(CUDADriverError=CUDADriverError),
             nvrtc=nvrtc,
             runtime=runtime,
@@ -118,12 +156,6 @@ class StandinCupy:
         """Return a pool that keeps nothing."""
         return SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None)
 
-    def asarray(self, array: NDArray[Any]) -> DeviceArray:
-        """Return a copy on the device; records are refused, as CuPy does."""
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"Unsupported dtype {array.dtype}")
-        return DeviceArray(array.copy())
-
     def empty(self, shape: int, dtype: DTypeLike) -> DeviceArray:
         """Return an array of unknown content: NaN for floats."""
         if shape * np.dtype(dtype).itemsize > self.memory_bytes:
@@ -132,6 +164,6 @@ class StandinCupy:
             return DeviceArray(aligned_floats(shape))
         return DeviceArray(np.full(shape, 77, dtype))
 
-    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArray:
+    def zeros(self, shape: int, dtype: DTypeLike) -> DeviceArray:
         """Return an array of zeros."""
         return DeviceArray(np.zeros(shape, dtype))

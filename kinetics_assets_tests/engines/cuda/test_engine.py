@@ -139,11 +139,11 @@ def test_flow_that_is_not_finite_is_never_written() -> None:
     """A device that computes NaN is found out."""
 
     class Broken(ShimDevice):
-        def run(self, plan, pixels, results, *, bound_px):  # noqa: ANN001, ANN202
+        def run(self, plan, pixels, results, *, bound_px, lane):  # noqa: ANN001, ANN202
             """Leave out where memory gets its first values."""
             rest = tuple(step for step in plan.launches if step.kernel != "begin_level")
             plan = replace(plan, launches=rest)
-            return super().run(plan, pixels, results, bound_px=bound_px)
+            return super().run(plan, pixels, results, bound_px=bound_px, lane=lane)
 
     with pytest.raises(FloatingPointError, match="NaN"):
         CudaEngine(on=Broken(threads=32)).flow_u8(CLIP, bound_px=2)

@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from kinetics_assets.engines import cpu, reference, tvl1
-from kinetics_assets.engines.cuda.batches import Solved, solve_clips
+from kinetics_assets.engines.cuda.batches import Solved
 from kinetics_assets.engines.cuda.memory import ClipShape
 from kinetics_assets.engines.cuda.plan import plan_batch
+from kinetics_assets.engines.cuda.queue import BatchQueue
 from kinetics_assets.engines.quantise import quantise
 from kinetics_assets_tests.engines.cuda.shim import EXACT, ShimDevice, TurnOrder, compiled
 from kinetics_assets_tests.engines.moving import (
@@ -38,7 +39,7 @@ SIZES = [
 
 def _solved(device: ShimDevice, pair: NDArray[np.uint8]) -> Solved[np.float32]:
     """Return the flow of one pair."""
-    return solve_clips(device, [pair], np.float32)[0]
+    return BatchQueue(device).solve([pair], np.float32)[0]
 
 
 def _assert_is(ours: Solved[np.float32], oracle: tvl1.PairSolution) -> None:
@@ -55,7 +56,7 @@ def test_is_the_oracle_at_every_size(width: int, height: int) -> None:
     oracle = reference.solve_pair(*pair)
     device = ShimDevice(threads=32 if width < 100 else 160)
     _assert_is(_solved(device, pair), oracle)
-    grey = solve_clips(device, [pair], np.uint8, bound_px=1.5)[0]
+    grey = BatchQueue(device).solve([pair], np.uint8, bound_px=1.5)[0]
     assert np.array_equal(grey.flow[0], quantise(oracle.flow, bound_px=1.5))
     assert grey.iterations[0].tolist() == oracle.iterations.tolist()
 
@@ -122,9 +123,9 @@ def test_a_pair_does_not_depend_on_its_company() -> None:
         moving_texture(2.0, -1.0, width_px=64, height_px=20),
         random.integers(0, 256, (3, 12, 9), dtype=np.uint8),
     ]
-    together = solve_clips(ShimDevice(), clips, np.float32)
+    together = BatchQueue(ShimDevice()).solve(clips, np.float32)
     few = ShimDevice(threads=32)
-    apart = solve_clips(few, clips, np.float32, budget_bytes=200_000)
+    apart = BatchQueue(few, budget_bytes=200_000).solve(clips, np.float32)
     assert len(few.batches) > 3
     for frames, ours, other in zip(clips, together, apart, strict=True):
         assert np.array_equal(ours.flow, other.flow)
@@ -194,11 +195,11 @@ def test_shared_divisions_are_the_plain_ones(least_exponent: int) -> None:
 def test_what_contraction_would_cost() -> None:
     """Fused multiply-adds change the bits: the reason why the kernels are compiled without them."""
     pair = clip_pair("bikes", 100, width_px=68, height_px=51)
-    exact = solve_clips(ShimDevice(), [pair], np.uint8, bound_px=20)[0].flow
+    exact = BatchQueue(ShimDevice()).solve([pair], np.uint8, bound_px=20)[0].flow
     if "fma" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
         pytest.skip("this processor has no fused multiply-add")
     library = compiled("-O2", "-march=native", "-ffp-contract=fast")
-    fused = solve_clips(ShimDevice(library=library), [pair], np.uint8, bound_px=20)[0].flow
+    fused = BatchQueue(ShimDevice(library=library)).solve([pair], np.uint8, bound_px=20)[0].flow
     assert not np.array_equal(fused, exact)
     assert share_within_one_level(fused, exact) > 0.8
 

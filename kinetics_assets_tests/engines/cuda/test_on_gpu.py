@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from kinetics_assets.engines import cpu, reference
-from kinetics_assets.engines.cuda.batches import Solved, solve_clips
+from kinetics_assets.engines.cuda.batches import Solved
 from kinetics_assets.engines.cuda.device import CupyDevice
 from kinetics_assets.engines.cuda.engine import CudaEngine
+from kinetics_assets.engines.cuda.queue import BatchQueue
 from kinetics_assets.engines.quantise import quantise
 from kinetics_assets_tests.engines.moving import (
     clip_pair,
@@ -35,7 +36,7 @@ def _device() -> CupyDevice:
 
 def _solved(pair: NDArray[np.uint8]) -> Solved[np.float32]:
     """Return the flow of one pair."""
-    return solve_clips(_device(), [pair], np.float32)[0]
+    return BatchQueue(_device()).solve([pair], np.float32)[0]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_agrees_with_the_oracle_on_200_real_pairs() -> None:
     """
     pairs = [clip_pair(name, first, **FULL) for name in CLIPS for first in FIRSTS]
     assert len(pairs) >= 200
-    ours = solve_clips(_device(), pairs, np.uint8, bound_px=20)
+    ours = BatchQueue(_device()).solve(pairs, np.uint8, bound_px=20)
     shares, equal = [], 0
     for pair, solved in zip(pairs, ours, strict=True):
         levels = quantise(cpu.solve_pair(*pair).flow, bound_px=20)
@@ -74,7 +75,7 @@ def test_a_pair_does_not_depend_on_its_company() -> None:
     """Alone and inside a batch of uneven sizes: the same bits."""
     clips = [clip_pair("bikes", first, **FULL) for first in (0, 84, 100, 186)]
     clips += [moving_texture(1.0, 0.5, width_px=w, height_px=h) for w, h in [(454, 256), (90, 160)]]
-    together = solve_clips(_device(), clips, np.float32)
+    together = BatchQueue(_device()).solve(clips, np.float32)
     for clip, solved in zip(clips, together, strict=True):
         alone = _solved(clip)
         assert np.array_equal(alone.flow, solved.flow)
