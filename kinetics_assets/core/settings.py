@@ -189,9 +189,9 @@ class FlowRecipe:
     bound_px: float = 20.0
     """Displacement, in pixels, that the largest grey level stands for."""
     mixed: Literal["refuse", "engines", "profiles", "remake"] = "refuse"
-    """What a class does in which another engine made flow, or from which flow was taken over:
-    ``refuse`` to make clips beside it; keep it if that engine has the same profile (``engines``) or
-    any (``profiles``); or ``remake`` all with the present engine, taking nothing over."""
+    """Where a class has flow of another engine, or flow that was taken over, and clips to be made:
+    ``refuse`` to make them; ``engines`` keeps flow of the same profile, ``profiles`` any flow;
+    ``remake`` makes all of it with the present engine and takes nothing over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,10 +67,12 @@ class OneEngineJob(PicturesJob):
             found = [clip.id for clip in makable if self._found(clip, inputs.get(clip.id))]
             self._believed = frozenset(found)
         clips = {clip.id for clip in makable} - self._believed
+        if not clips:
+            return None
         others = self._others(rows, inputs, due=due)
         if self._believed:
             others[_UNKNOWN] += len(self._believed)
-        if not clips or not others:
+        if not others:
             return None
         return mixture(self._order, others, due=len(clips), maker=self._maker)
 
