@@ -6,8 +6,11 @@ import hashlib
 import re
 import socket
 import struct
+import termios
 import threading
+from array import array
 from dataclasses import dataclass, field
+from fcntl import ioctl
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
@@ -41,7 +44,7 @@ class Spoilt:
     headers: dict[str, str] = field(default_factory=dict)
     """Added to the answer, or instead of what it would have; an empty value takes one away."""
     cut_after: int | None = None
-    """Reset the connection after this many bytes of body."""
+    """Reset the connection once the client has this many bytes of body."""
     stall_after: int | None = None
     """Send no more after this many bytes, until `RangeServer.stalled` is released."""
     ignore_range: bool = False
@@ -129,10 +132,20 @@ class _Handler(QuietHandler):
         self.wfile.flush()
         if spoilt.stall_after is not None:
             owner.stalled.set()
-            owner.released.wait(60)
+            owner.released.wait()
         if spoilt.cut_after is not None:
+            self._wait_until_received()
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
+
+    def _wait_until_received(self) -> None:
+        """Return when all that was sent is at the client: a reset throws away what is on its way.
+
+        What the client's kernel has is read before the reset is noticed.
+        """
+        waiting = array("i", [1])
+        while waiting[0] and not self.owner.stopping.wait(0.001):
+            ioctl(self.connection.fileno(), termios.TIOCOUTQ, waiting)
 
     def _part(self, body: bytes, spoilt: Spoilt) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of a good answer."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
@@ -42,7 +41,7 @@ class FaultServer(LoopbackServer):
     requests: list[Asked] = field(default_factory=list)
     """In the order of arrival."""
     dripped: list[str] = field(default_factory=list)
-    """Paths of which all that was to be dripped was taken."""
+    """Paths of which all that was to be dripped was taken, which takes a minute at least."""
 
     def handler(self) -> type[_Handler]:
         """Return what answers."""
@@ -160,7 +159,7 @@ class _Handler(QuietHandler):
         """Begin a body and say no more."""
         self._video(Content_Length=str(len(BODY)))
         self._send(BODY[:10])
-        self.owner.stopping.wait(30)
+        self.owner.stopping.wait()
 
     def drip(self) -> None:
         """Send a byte every 20 ms."""
@@ -169,25 +168,24 @@ class _Handler(QuietHandler):
 
     def drip_status(self) -> None:
         """Send the words behind the status a byte every 20 ms."""
-        self._drip(b"HTTP/1.1 200 " + b"O" * 300)
+        self._drip(b"HTTP/1.1 200 " + b"O" * 3000)
         self._send(b"\r\nContent-Length: 4\r\n\r\nfile")
 
     def drip_headers(self) -> None:
         """Send a header a byte every 20 ms."""
-        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300)
+        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 3000)
         self._send(b"\r\nContent-Length: 4\r\n\r\nfile")
 
     def drip_continue(self) -> None:
         """Say a byte every 20 ms that the answer is to come."""
-        self._drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 12)
+        self._drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 120)
         self._send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile")
 
     def _drip(self, data: bytes) -> None:
         for number in range(len(data)):
-            if self.owner.stopping.is_set():
-                return
             self._send(data[number : number + 1])
-            time.sleep(0.02)
+            if self.owner.stopping.wait(0.02):
+                return
         self.owner.dripped.append(self.path)
 
     def endless(self) -> None:

@@ -99,7 +99,7 @@ class Talk(QuietHandler):
 
     def wait_for_the_end(self) -> None:
         """Say no more until the test is over."""
-        self.owner.stopping.wait(60)
+        self.owner.stopping.wait()
 
 
 def good(talk: Talk, data: bytes) -> None:

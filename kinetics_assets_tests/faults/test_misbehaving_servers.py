@@ -37,11 +37,14 @@ from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import run_stage
 from kinetics_assets_tests.faults import misbehaving as it
 from kinetics_assets_tests.faults.misbehaving import Answer, MisbehavingServer
+from kinetics_assets_tests.patience import be_patient
+from kinetics_assets_tests.processes import until
 
 LABEL = "massaging person's head"
 VIDEO = "-0123456789"
 """An id that begins with a hyphen, as one in thirty does."""
 CLIP = f"{VIDEO}_000000_000001"
+SHORT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Fault:
     """Of one source, in one step."""
     pause_seconds: float = 0.0
     """Least time between the first two requests."""
+    patience: tuple[float, ...] = ()
+    """Timeouts of the first connections in seconds; all others wait as long as they must."""
 
 
 OK = (Status.OK, None)
@@ -81,7 +86,7 @@ FAULTS = [
     Fault("cut in a chunk, once", (it.cut_chunked, it.good), OK, OK),
     Fault("reset, once", (it.reset, it.good), OK, OK),
     Fault("reset, and another file when resumed", (it.reset_of_another_file, it.good), OK, OK),
-    Fault("silent, once", (it.silent, it.good), OK, OK),
+    Fault("silent, once", (it.silent, it.good), OK, OK, patience=(SHORT_SECONDS,)),
     Fault("5xx burst", (it.status(500), it.status(503), it.good), OK, OK),
     Fault(
         "cut, with its length",
@@ -99,8 +104,20 @@ FAULTS = [
         pending(Reason.TRUNCATED),
     ),
     Fault("reset", (it.reset,), pending(Reason.NETWORK), pending(Reason.NETWORK)),
-    Fault("silent", (it.silent,), pending(Reason.NETWORK), pending(Reason.NETWORK)),
-    Fault("a byte a second", (it.drip,), pending(Reason.NETWORK), pending(Reason.NETWORK)),
+    Fault(
+        "silent",
+        (it.silent,),
+        pending(Reason.NETWORK),
+        pending(Reason.NETWORK),
+        patience=(SHORT_SECONDS,) * 9,
+    ),
+    Fault(
+        "a byte a second",
+        (it.drip,),
+        pending(Reason.NETWORK),
+        pending(Reason.NETWORK),
+        patience=(SHORT_SECONDS,) * 9,
+    ),
     Fault(
         "endless",
         (it.endless,),
@@ -198,7 +215,7 @@ def way_of(name: str, server: MisbehavingServer) -> Way:
     common = SourceSettings(
         order=(name,),
         loopback_hosts=(server.host,),
-        timeout_seconds=0.5,
+        timeout_seconds=120.0,
         max_wait_seconds=5.0,
         max_source_bytes=2 * 2**20,
         youtube_interval_seconds=0,
@@ -292,7 +309,7 @@ def test_each_fault_ends_in_its_status(  # noqa: PLR0917 - fixtures
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The verdict is the documented one, nothing half is ever seen, and the server not hammered."""
-    quicken(monkeypatch)
+    be_patient(monkeypatch, but=fault.patience)
     way = way_of(name, server)
     server.files[way.path] = archive_of(payload) if name == "mirror" else payload
     server.answers[way.path] = list(fault.answers)
@@ -301,6 +318,7 @@ def test_each_fault_ends_in_its_status(  # noqa: PLR0917 - fixtures
         (row,) = run_stage(Stage.VIDEOS, order).rows
     assert (row.status, row.reason) == getattr(fault, name), row.reason_text
     assert watch.halves == []
+    until(lambda: server.asked, "the server to note a request")
     asked = server.requests(way.path)
     assert 1 <= len(asked) <= fault.most_requests
     assert {one.path for one in server.asked} == {way.path}
@@ -319,12 +337,6 @@ def check_traces(order: ClassOrder, row: ManifestRow, payload: bytes) -> None:
         assert found == []
         assert row.tried
         assert row.tried[-1].reason is row.reason
-
-
-def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bring down the deadlines that are no settings, so that a slow server is met soon."""
-    monkeypatch.setattr("kinetics_assets.sources.youtube_session._TOTAL_SECONDS", 3.0)
-    monkeypatch.setattr("kinetics_assets.sources.mirror_fetch._TOTAL_SECONDS", 3.0)
 
 
 @pytest.mark.parametrize("name", ["mirror", "youtube"])
@@ -359,14 +371,9 @@ def test_a_storm_of_429_ends_the_step(
 
 @pytest.mark.parametrize("name", ["mirror", "youtube"])
 def test_what_healed_is_not_asked_again(
-    name: str,
-    server: MisbehavingServer,
-    payload: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, server: MisbehavingServer, payload: bytes, tmp_path: Path
 ) -> None:
     """After a burst of faults a rerun asks for nothing and changes nothing."""
-    quicken(monkeypatch)
     way = way_of(name, server)
     server.files[way.path] = archive_of(payload) if name == "mirror" else payload
     server.answers[way.path] = [it.reset, it.good]
