@@ -21,7 +21,7 @@ PARTS_BELOW_COMMANDS = {
 LAYERS: dict[str, set[str]] = {
     "core": set(),
     "io": {"core"},
-    "engines": {"core", "io.programs"},
+    "engines": {"core", "io.companions", "io.programs"},
     "media": {"core", "io", "engines.gray"},
     "sources": {"core", "io"},
     "stages": {"core", "io", "media", "engines", "sources"},

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Final
 from kinetics_assets.core.errors import DeviceLost, ToolMissing
 from kinetics_assets.engines import tvl1
 from kinetics_assets.engines.base import Device, FileResult, FileTask
-from kinetics_assets.io.programs import ProgramEnd, run_program
+from kinetics_assets.io.programs import ProgramEnd, clean_environment, run_program
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kinetics_assets.core.errors import EnvironmentFault
 
 PROGRAM: Final = "denseflow"
@@ -37,8 +35,6 @@ _DEVICE_WORDS: Final = re.compile(
     r"cuda|nvidia|gpu api call|out of memory|invalid device|kernel image", re.IGNORECASE
 )
 _LOADER_WORDS: Final = re.compile(r"shared (object|librar)", re.IGNORECASE)
-_KEPT_VARIABLES: Final = {"PATH", "HOME", "LD_LIBRARY_PATH"}
-_KEPT_PREFIXES: Final = ("CUDA_", "NVIDIA_")
 _OTHER_ENGINE: Final = "or choose another engine (flow.engine)."
 
 
@@ -152,16 +148,6 @@ def arguments(task: FileTask, video: str) -> list[str]:
         f"-nw={task.size.width_px}",
         f"-nh={task.size.height_px}",
     ]
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the program gets of `environment`: how it is loaded, and its device."""
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
-    }
-    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def _result(task: FileTask, folder: Path, end: ProgramEnd) -> FileResult:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _PART_BYTES = 64 * 1024
 _KEPT_BYTES = 4 * 1024
 _SHOWN_CHARACTERS = 300
+_KEPT_VARIABLES = {"PATH", "HOME", "LD_LIBRARY_PATH"}
+_KEPT_PREFIXES = ("CUDA_", "NVIDIA_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,16 @@ def run_program(
                 pass
     text = b"".join(said.values()).decode(errors="replace")
     return ProgramEnd(process.returncode if in_time else None, text)
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a foreign program gets of `environment`: how it is loaded, and its device."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def _listen(
