@@ -1,4 +1,4 @@
-"""Decoding and encoding for the rest of the package: every call runs in the sandboxed child."""
+"""Decoding and encoding for the rest of the package: every call runs in a sandboxed child."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
 from kinetics_assets.io.sandbox import Sandbox
+from kinetics_assets.io.sandboxes import Sandboxes
 from kinetics_assets.media.facts import (
     CountedFrames,
     FrameFacts,
@@ -27,7 +28,7 @@ _OPERATIONS = "kinetics_assets.media.worker"
 
 
 class MediaWorker:
-    """One child process that reads media, reused for many calls; use one per thread.
+    """Child processes that read media, reused for many calls; can be shared between threads.
 
     Each method raises a `ClipError` for what is wrong with the clip (OverLimit and DecoderCrashed
     when the child had to be killed or died; the next call gets a new one), an `EnvironmentFault`
@@ -36,15 +37,20 @@ class MediaWorker:
     removes them after an error.
     """
 
-    def __init__(self, limits: Limits, *, writable: Sequence[Path] | None = None) -> None:
-        """Prepare a worker; its child starts with the first call.
+    def __init__(
+        self, limits: Limits, *, writable: Sequence[Path] | None = None, children: int = 1
+    ) -> None:
+        """Prepare a worker; its children start when they are needed.
 
         Args:
             limits: Caps on each call.
             writable: Existing folders below which targets lie (on another disk: the folder there);
                 the kernel refuses all other writes. None means anywhere.
+            children: Calls that run at a time, each in a child of its own; further ones wait.
         """
-        self._sandbox = Sandbox(_OPERATIONS, limits=limits, writable=writable)
+        self._sandbox = Sandboxes(
+            lambda: Sandbox(_OPERATIONS, limits=limits, writable=writable), most=children
+        )
         self._caps = {"max_side_px": limits.max_side_px, "max_frames": limits.max_frames}
 
     @property
@@ -153,7 +159,7 @@ class MediaWorker:
         return FrameFacts.from_record(record)
 
     def close(self) -> None:
-        """End the child."""
+        """End the children."""
         self._sandbox.close()
 
     def __enter__(self) -> Self:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.errors import TooShort
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.engines.registry import (
     FILE_ENGINE_NAMES,
@@ -13,13 +12,11 @@ from kinetics_assets.engines.registry import (
     file_engine_by_name,
     signature,
 )
-from kinetics_assets.io.atomic import os_faults
-from kinetics_assets.media.jpeg import encode_gray
 from kinetics_assets.media.tools import versions
 from kinetics_assets.stages.choices import chosen_engine
 from kinetics_assets.stages.flow_files import AT_A_TIME, FileFlow
 from kinetics_assets.stages.flow_mixture import OneEngineJob
-from kinetics_assets.stages.frame_folders import picture_names
+from kinetics_assets.stages.flow_pipeline import AHEAD, FlowPipeline
 from kinetics_assets.stages.pictures_job import Made
 
 if TYPE_CHECKING:
@@ -36,8 +33,9 @@ if TYPE_CHECKING:
 class FlowJob(OneEngineJob):
     """Writes ``flow_x_%05d.jpg`` and ``flow_y_%05d.jpg`` for the clips of one class.
 
-    Clips are worked on as many at a time as the step holds CPU slots, each on one thread, because
-    decoding, flow and encoding of a clip follow one another.
+    Each clip is one thread's, because decoding, flow and encoding of a clip follow one another.
+    Where flow is computed on a CPU, there are as many as the step holds CPU slots. Where a device
+    computes, no slot is taken: a device costs more than a core, and must not wait for one.
     """
 
     stage = Stage.FLOW
@@ -60,10 +58,24 @@ class FlowJob(OneEngineJob):
         """Whether the engine decodes the videos itself."""
         return self._engine_name in FILE_ENGINE_NAMES
 
+    @cached_property
+    def _pipeline(self) -> FlowPipeline:
+        return FlowPipeline(
+            self._engine,
+            recipe=self._recipe,
+            bound_px=self._settings.flow.bound_px,
+            cores=self._order.cores,
+        )
+
     @property
     def concurrency(self) -> int | None:
-        """As many clips at a time as CPU slots can be had, or a few processes of a program."""
-        return AT_A_TIME if self._from_files else None
+        """As many clips at a time as CPU slots can be had, or more, or few processes of a program.
+
+        While a device computes, the cores decode and encode other clips.
+        """
+        if self._from_files:
+            return AT_A_TIME
+        return self._order.cores + AHEAD if self._engine.device == "cuda" else None
 
     @property
     def bound_px(self) -> float | None:
@@ -107,27 +119,10 @@ class FlowJob(OneEngineJob):
 
     def _produce_from_frames(self, clip: Clip, video: Path, folder: Path, desk: Desk) -> Made:
         """Decode `video`, compute and write the pictures."""
-        import numpy as np
-
-        gray = desk.scratch / f"{clip.id.name}.npy"
-        try:
-            facts = desk.worker.gray(video, gray, recipe=self._recipe)
-            if facts.frames < 2:
-                msg = f"{facts.frames} frame has no flow."
-                raise TooShort(msg)
-            frames = np.load(gray, mmap_mode="r", allow_pickle=False)
-            flow = self._engine.flow_u8(frames, bound_px=self._settings.flow.bound_px)
-        finally:
-            gray.unlink(missing_ok=True)
-        names = picture_names(Stage.FLOW, count=len(flow), start_index=self._recipe.start_index)
-        planes = [*flow[:, 0], *flow[:, 1]]
-        with os_faults(f"writing {folder}"):
-            for name, plane in zip(names, planes, strict=True):
-                data = encode_gray(plane, quality=self._recipe.jpeg_quality)
-                (folder / name).write_bytes(data)
         engine = self._engine
+        gray = desk.scratch / f"{clip.id.name}.npy"
         return Made(
-            facts=type(facts)(frames=len(flow), width_px=facts.width_px, height_px=facts.height_px),
+            facts=self._pipeline.make(video, folder, worker=desk.worker, gray=gray),
             tools=f"{versions('av', 'simplejpeg')}, {_words(engine.versions())}",
             engine=engine.name,
             profile=engine.profile,

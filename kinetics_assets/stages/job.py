@@ -28,7 +28,7 @@ class Desk:
     """What a job has at hand while it works on a group."""
 
     worker: MediaWorker
-    """The sandboxed child of this thread."""
+    """Sandboxed children, shared by all threads of the step."""
     scratch: Path
     """Folder for temporary files that goes away with the step."""
     inputs: Mapping[ClipId, ManifestRow]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,3 +24,8 @@ class ClassOrder:
     def layout(self) -> Layout:
         """Paths of the dataset."""
         return Layout.of(self.settings)
+
+    @property
+    def cores(self) -> int:
+        """How many cores of this machine all steps together should use."""
+        return self.settings.limits.workers or len(os.sched_getaffinity(0))

@@ -1,10 +1,8 @@
-"""Several clips at a time: threads, each with its own sandboxed child."""
+"""Several clips at a time: threads, which share sandboxed children."""
 
 from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from kinetics_assets.media.client import MediaWorker
@@ -23,6 +21,7 @@ def for_each(
     work: Callable[[Item, MediaWorker], None],
     *,
     workers: int,
+    children: int,
     limits: Limits,
     writable: Sequence[Path],
 ) -> tuple[str, ...]:
@@ -32,8 +31,9 @@ def for_each(
 
     Args:
         items: Units of work.
-        work: Called in several threads, each with a child of its own.
+        work: Called in several threads, all with the same worker.
         workers: How many at a time.
+        children: How many of the worker's calls run at a time.
         limits: Of each child.
         writable: Folders below which a child may write; nothing else can be changed by it.
 
@@ -42,28 +42,14 @@ def for_each(
     """
     if not items:
         return ()
-    with ExitStack() as stack:
-        children: SimpleQueue[MediaWorker] = SimpleQueue()
-        all_children = [
-            stack.enter_context(MediaWorker(limits, writable=writable))
-            for _ in range(min(workers, len(items)))
-        ]
-        for child in all_children:
-            children.put(child)
-
-        def call(item: Item) -> None:
-            child = children.get()
-            try:
-                work(item, child)
-            finally:
-                children.put(child)
-
-        with ThreadPoolExecutor(len(all_children), thread_name_prefix="clip") as pool:
-            futures: list[Future[None]] = [pool.submit(call, item) for item in items]
+    most = min(workers, len(items))
+    with MediaWorker(limits, writable=writable, children=min(children, most)) as worker:
+        with ThreadPoolExecutor(most, thread_name_prefix="clip") as pool:
+            futures: list[Future[None]] = [pool.submit(work, item, worker) for item in items]
             _, waiting = wait(futures, return_when=FIRST_EXCEPTION)
             for future in waiting:
                 future.cancel()
         for future in futures:
             if not future.cancelled():
                 future.result()
-        return tuple(sorted({text for child in all_children for text in child.degraded}))
+        return worker.degraded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
@@ -316,7 +315,12 @@ def _work(
         try:
             with _places(job, order) as places:
                 degraded = for_each(
-                    groups, work, workers=places, limits=limits, writable=_writable(order)
+                    groups,
+                    work,
+                    workers=places,
+                    children=order.cores,
+                    limits=limits,
+                    writable=_writable(order),
                 )
             job.finish()
         except Exception:
@@ -340,7 +344,7 @@ def _places(job: StageJob, order: ClassOrder) -> Iterator[int]:
     if job.concurrency is not None:
         yield job.concurrency
         return
-    total = order.settings.limits.workers or len(os.sched_getaffinity(0))
+    total = order.cores
     with lease_slots(slots_folder(), total=total, want=total) as slots:
         yield slots
 
