@@ -186,6 +186,9 @@ class FlowRecipe:
     denseflow_path: Path | None = None
     """The program of the engine ``denseflow``; by default the one on the PATH, which alone ``auto``
     looks for."""
+    opencv_cuda_python: Path | None = None
+    """The Python whose cv2 was built with CUDA, for the engines ``opencv_cuda``; by default the one
+    that this package runs in."""
     bound_px: float = 20.0
     """Displacement, in pixels, that the largest grey level stands for."""
     mixed: Literal["refuse", "engines", "profiles", "remake"] = "refuse"

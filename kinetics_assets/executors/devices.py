@@ -22,6 +22,7 @@ from kinetics_assets.io.devices import VISIBLE, find_devices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from kinetics_assets.core.clips import Split
     from kinetics_assets.core.settings import Settings
@@ -36,7 +37,9 @@ GPU_POOL = "gpu"
 FAULT_VARIABLE = "KINETICS_DEVICE_FAULT"
 """Set in a step that was to have a device and has none: why."""
 _RESOLVE = (
-    "from kinetics_assets.engines.registry import resolve_engine; print(resolve_engine('auto'))"
+    "import pathlib, sys; from kinetics_assets.engines.registry import resolve_engine;"
+    "python = pathlib.Path(sys.argv[1]) if sys.argv[1:] else None;"
+    "print(resolve_engine('auto', opencv_cuda_python=python))"
 )
 _RESOLVE_SECONDS = 120.0
 
@@ -70,7 +73,7 @@ def flow_needs_gpu(settings: Settings, split: Split) -> bool:
     if engine is None:
         if not _devices(settings):
             return False
-        engine = _best_engine()
+        engine = _best_engine(settings.flow.opencv_cuda_python)
     return device_of(engine) == "gpu"
 
 
@@ -126,14 +129,14 @@ def _found(listed: tuple[str, ...], visible: str | None) -> tuple[str, ...]:
 
 
 @cache
-def _best_engine() -> str:
+def _best_engine(opencv_cuda_python: Path | None) -> str:
     """Return what ``auto`` stands for on this machine; ``cpu`` if that cannot be told.
 
     The step itself asks again, and says why if no engine is usable.
     """
     try:
         done = subprocess.run(  # noqa: S603 - a constant command
-            [sys.executable, "-c", _RESOLVE],
+            [sys.executable, "-c", _RESOLVE, *map(str, filter(None, [opencv_cuda_python]))],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

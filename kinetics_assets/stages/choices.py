@@ -31,7 +31,8 @@ def chosen_engine(order: ClassOrder) -> str:
     with exclusive(path.with_name(".choices.lock"), wait=True, what=f"{path}"):
         choices = _read(path)
         if "flow_engine" not in choices:
-            choices["flow_engine"] = resolve_engine("auto")
+            python = order.settings.flow.opencv_cuda_python
+            choices["flow_engine"] = resolve_engine("auto", opencv_cuda_python=python)
             write_file(path, (json.dumps(choices, indent=1, sort_keys=True) + "\n").encode())
     return choices["flow_engine"]
 

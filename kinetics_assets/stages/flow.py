@@ -46,7 +46,12 @@ class FlowJob(OneEngineJob):
 
     @cached_property
     def _engine(self) -> FlowEngine:
-        return engine_by_name(self._engine_name, threads=1)
+        return engine_by_name(
+            self._engine_name,
+            threads=1,
+            opencv_cuda_python=self._settings.flow.opencv_cuda_python,
+            clip_seconds=self._settings.limits.clip_wall_seconds,
+        )
 
     @cached_property
     def _file_engine(self) -> FileFlowEngine:
