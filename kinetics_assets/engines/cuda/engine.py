@@ -99,6 +99,11 @@ class CudaEngine:
         solved = self._solve(clips, np.uint8, bound_px=positive_bound(bound_px))
         return [clip.flow for clip in solved]
 
+    @property
+    def waiting_pairs(self) -> int:
+        """How many pairs wait behind those that the device works on."""
+        return self._ready_queue().waiting_pairs
+
     def _solve(
         self, clips: Sequence[GrayFrames], sample: type[Sample], *, bound_px: float = 1.0
     ) -> list[Solved[Sample]]:
