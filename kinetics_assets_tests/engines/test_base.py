@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kinetics_assets.core.engine_devices import device_of
 from kinetics_assets.engines.base import FlowEngine
 from kinetics_assets.engines.quantise import quantise
 from kinetics_assets.engines.registry import ENGINE_NAMES, engine_by_name
+from kinetics_assets_tests import opencvs
 from kinetics_assets_tests.engines.moving import moving_texture
 
 HERE_OR_ON_A_GPU = [
@@ -18,10 +20,17 @@ HERE_OR_ON_A_GPU = [
 ]
 
 
-@pytest.fixture(params=HERE_OR_ON_A_GPU)
+@pytest.fixture(scope="module", params=HERE_OR_ON_A_GPU)
 def engine(request: pytest.FixtureRequest) -> FlowEngine:
-    """Return each engine in turn, on two threads where it has threads."""
-    return engine_by_name(request.param, threads=2)
+    """Return each engine in turn, on two threads where it has threads.
+
+    Those of OpenCV CUDA run in an interpreter with a stand-in for it.
+    """
+    python = None
+    if request.param.startswith("opencv_cuda"):
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("opencv")
+        python = opencvs.install(folder / "python").python
+    return engine_by_name(request.param, threads=2, opencv_cuda_python=python)
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -86,7 +95,7 @@ def test_an_engine_says_what_it_is(engine: FlowEngine) -> None:
     """Name, profile, device and versions are filled in, so that a manifest can record them."""
     assert engine.name in ENGINE_NAMES
     assert engine.profile
-    assert engine.device == ("cuda" if engine.name == "cuda" else "cpu")
+    assert engine.device == ("cuda" if device_of(engine.name) == "gpu" else "cpu")
     versions = engine.versions()
     assert versions
     assert all(versions.values())

@@ -14,6 +14,7 @@ from kinetics_assets.core.errors import ToolMissing, UnknownEngine
 from kinetics_assets.engines import registry
 from kinetics_assets.engines.cpu import CpuEngine
 from kinetics_assets.engines.cuda import probe
+from kinetics_assets_tests import opencvs
 
 
 @pytest.mark.parametrize("name", registry.ENGINE_NAMES)
@@ -60,12 +61,18 @@ def test_auto_is_not_an_engine() -> None:
 
 def test_auto_takes_the_first_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probes are asked in order, and a preview is never chosen."""
-    probes = (("first", lambda: False), ("second", lambda: True), ("third", lambda: True))
+    probes = (
+        ("first", lambda python: python is None),
+        ("second", lambda python: python == Path("python")),
+        ("third", lambda _: True),
+    )
     monkeypatch.setattr(registry, "_PROBES", probes)
-    assert registry.resolve_engine("auto") == "second"
+    assert registry.resolve_engine("auto") == "first"
+    python = Path("python")
+    assert registry.resolve_engine("auto", opencv_cuda_python=python) == "second"
     monkeypatch.setattr(registry, "_PROBES", probes[:1])
     with pytest.raises(ToolMissing, match="pip install"):
-        registry.resolve_engine("auto")
+        registry.resolve_engine("auto", opencv_cuda_python=python)
 
 
 def test_auto_is_a_gpu_where_one_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,11 +101,27 @@ def test_auto_is_denseflow_only_with_a_gpu_and_without_cupy(
     assert registry.resolve_engine("auto") == "cpu"
 
 
+def test_auto_is_opencv_only_where_its_interpreter_has_cuda(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The interpreter is asked where there is a device; one that is not there is passed over."""
+    others = [each for each in registry._PROBES if each[0] in {"opencv_cuda", "cpu"}]
+    monkeypatch.setattr(registry, "_PROBES", tuple(others))
+    opencv = opencvs.install(tmp_path / "python")
+    monkeypatch.setattr(probe, "device_count", lambda: 0)
+    assert registry.resolve_engine("auto", opencv_cuda_python=opencv.python) == "cpu"
+    assert not opencv.pids
+    monkeypatch.setattr(probe, "device_count", lambda: 1)
+    assert registry.resolve_engine("auto", opencv_cuda_python=opencv.python) == "opencv_cuda"
+    assert registry.resolve_engine("auto", opencv_cuda_python=tmp_path / "none") == "cpu"
+    opencv.behave("no_device")
+    assert registry.resolve_engine("auto", opencv_cuda_python=opencv.python) == "cpu"
+
+
 def test_auto_goes_from_best_to_last() -> None:
     """The order is fixed, for it decides what a dataset is made of."""
     names = [name for name, _ in registry._PROBES]
-    wanted = ["cuda", "opencv_cuda", "denseflow", "cpu"]
-    assert names == [name for name in wanted if name in names]
+    assert names == ["cuda", "opencv_cuda", "denseflow", "cpu"]
 
 
 def test_asking_for_names_loads_nothing_heavy() -> None:

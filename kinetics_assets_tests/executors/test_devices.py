@@ -80,14 +80,16 @@ def test_auto_is_asked_for_where_there_is_a_device(
 
 def test_the_question_to_the_registry_has_an_answer() -> None:
     """What is asked for ``auto`` is a program that works, and names an engine."""
-    done = subprocess.run(
-        [sys.executable, "-c", devices._RESOLVE],
-        cwd=TOP,
-        env={**os.environ, "PYTHONPATH": str(TOP)},
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.decode().strip() == devices._best_engine() != ""
+    for arguments in ([], ["/nowhere/python"]):
+        done = subprocess.run(
+            [sys.executable, "-c", devices._RESOLVE, *arguments],
+            cwd=TOP,
+            env={**os.environ, "PYTHONPATH": str(TOP)},
+            capture_output=True,
+            check=True,
+        )
+        python = Path(arguments[0]) if arguments else None
+        assert done.stdout.decode().strip() == devices._best_engine(python) != ""
 
 
 def test_flow_assets_ask_for_a_gpu_split_by_split(tmp_path: Path) -> None:

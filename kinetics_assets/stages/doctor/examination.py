@@ -24,7 +24,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Check]:
         settings: Of the dataset; what they need decides what counts as missing.
         now: The time, with a zone.
     """
-    answer = ask("gpu", *settings.limits.gpu_devices)
+    answer = ask("gpu", str(settings.flow.opencv_cuda_python or ""), *settings.limits.gpu_devices)
     engines = engines_of(settings, auto=answer.get("auto", {}).get("is"))
     needs_numba = "cpu" in engines.values()
     return [

@@ -17,19 +17,19 @@ from kinetics_assets.core.errors import EnvironmentFault, KineticsError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.io.confined import clean_text
 from kinetics_assets.io.leases import slot_states
-from kinetics_assets.stages.doctor.check import Check, State, lacking
+from kinetics_assets.stages.doctor.check import Check, State, failed, lacking
 from kinetics_assets.stages.doctor.gpu import gpu_check
 from kinetics_assets.stages.doctor.probing import DIED, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from kinetics_assets.core.settings import Settings
 
 AUTO = "auto"
 _CUDA_EXTRA = "Run `pip install 'kinetics-assets[cuda]'`."
 _CPU = 'or set flow.engine = "cpu".'
-_ASKED_BY_AUTO = {"gpu", "cupy", "denseflow"}
+_ASKED_BY_AUTO = {"gpu", "cupy", "opencv cuda", "denseflow"}
 """Findings that the choice of ``auto`` rests on."""
 _HELP_SECONDS = 30.0
 _NOT_STARTED = (126, 127)
@@ -66,7 +66,7 @@ def flow_checks(settings: Settings, *, answer: dict[str, Any]) -> Iterator[Check
         device,
         cupy_check(cupy, is_needed="cuda" in names),
         opencv_check(opencv, is_needed=any(name.startswith("preview-") for name in names)),
-        opencv_cuda_check(opencv, is_needed=any(name.startswith("opencv_cuda") for name in names)),
+        opencv_cuda_check(settings.flow.opencv_cuda_python, names=names),
         denseflow_check(settings.flow.denseflow_path, is_needed="denseflow" in names),
     ]
     yield from checks
@@ -112,31 +112,37 @@ def opencv_check(answer: dict[str, Any], *, is_needed: bool) -> Check:
     return Check("opencv", broken, f"OpenCV cannot be loaded ({problem}).", remedy)
 
 
-def opencv_cuda_check(answer: dict[str, Any], *, is_needed: bool) -> Check:
-    """Return whether OpenCV was built with CUDA's flow, and sees a device."""
-    if "version" not in answer:
-        says, state = "OpenCV is not usable, see above.", lacking(is_needed=is_needed)
-    elif not answer["has_flow"]:
-        says = f"OpenCV {answer['version']} was built without CUDA's optical flow."
-        state = lacking(is_needed=is_needed)
-    elif not answer["devices"]:
-        words = f" ({answer['cuda_error']})" if "cuda_error" in answer else ""
-        says = f"OpenCV {answer['version']} has CUDA's flow, but sees no device{words}."
-        return Check(
-            "opencv cuda",
-            lacking(is_needed=is_needed, otherwise="warning"),
-            says,
-            "Build it for this GPU (CUDA_ARCH_BIN) and its driver.",
-        )
-    else:
-        says = f"OpenCV {answer['version']} with CUDA's flow, {answer['devices']} devices."
-        return Check("opencv cuda", "ok", says)
-    return Check(
-        "opencv cuda",
-        state,
-        says,
-        "Build OpenCV and opencv_contrib with -DWITH_CUDA=ON; the engine cuda needs neither.",
-    )
+def opencv_cuda_check(chosen: Path | None, *, names: Collection[str]) -> Check:
+    """Return whether the interpreter's OpenCV has CUDA, the methods in use, and a device.
+
+    Args:
+        chosen: The setting; None means the interpreter of this process.
+        names: Engines in use.
+    """
+    from kinetics_assets.engines.opencv_cuda.engine import METHODS, look
+    from kinetics_assets.engines.opencv_cuda.findings import slowness, trouble_in
+
+    name = "opencv cuda"
+    methods = [METHODS[one][0] for one in METHODS if one in names]
+    # whoever names an interpreter wants it to be there
+    is_needed = bool(methods) or chosen is not None
+    try:
+        found = look(chosen)
+    except EnvironmentFault as error:
+        return failed(name, error, state=lacking(is_needed=is_needed))
+    python = found["python"]
+    for method in methods or ["tvl1"]:
+        trouble = trouble_in(found, method, python=python)
+        if trouble is not None:
+            says = f"{trouble.says[0].upper()}{trouble.says[1:]}."
+            otherwise: State = "warning" if trouble.kind in {"class", "device"} else "off"
+            state = lacking(is_needed=is_needed, otherwise=otherwise)
+            return Check(name, state, says, f"{trouble.remedy}.")
+    says = f"OpenCV {found['opencv']} of {python}, {found['devices']} devices"
+    slow = slowness(found["opencv"], "tvl1")
+    if slow:
+        return Check(name, "warning", f"{says}; {slow}.", "Use OpenCV 4.5.5 or newer.")
+    return Check(name, "ok", f"{says}.")
 
 
 def denseflow_check(chosen: Path | None, *, is_needed: bool) -> Check:

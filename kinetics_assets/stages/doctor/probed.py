@@ -10,6 +10,7 @@ import importlib
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.errors import KineticsError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 CUDA_LIBRARY = "libcuda.so.1"
 _MAJOR, _MINOR = 75, 76
 """Attributes of a device in CUDA's driver: its compute capability."""
-_TV_L1 = ("OpticalFlowDual_TVL1", "cuda_OpticalFlowDual_TVL1")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -53,40 +53,32 @@ def cupy() -> dict[str, Any]:
 
 
 def opencv() -> dict[str, Any]:
-    """Return OpenCV's version, whether it has CUDA's flow, and its devices; or why not."""
-    answer = _imported("cv2")
-    if "error" in answer:
-        return answer
-    cv2: Any = importlib.import_module("cv2")
-    cuda = getattr(cv2, "cuda", None)
-    has_flow = any(hasattr(cuda, name) for name in _TV_L1) or hasattr(cv2, _TV_L1[1])
-    try:
-        devices = int(cuda.getCudaEnabledDeviceCount()) if cuda else 0
-    except Exception as error:  # noqa: BLE001 - whatever a build of OpenCV raises
-        return answer | {"has_flow": has_flow, "devices": 0, "cuda_error": _words(error)}
-    return answer | {"has_flow": has_flow, "devices": devices}
+    """Return OpenCV's version, or why it cannot be imported."""
+    return _imported("cv2")
 
 
-def gpu(*listed: str) -> dict[str, Any]:
+def gpu(opencv_cuda_python: str, *listed: str) -> dict[str, Any]:
     """Return what the driver, CUDA's driver library and the engines' registry say.
 
     Args:
+        opencv_cuda_python: ``flow.opencv_cuda_python``, empty if it is not set.
         listed: ``limits.gpu_devices``.
     """
     return {
         "has_driver": shutil.which(PROGRAM) is not None or _loads(LIBRARY),
         "gpus": _or_fault(lambda: [gpu.uuid for gpu in read_gpus()]),
         "devices": _or_fault(lambda: list(find_devices(listed))),
-        "auto": _or_fault(_auto),
+        "auto": _or_fault(lambda: _auto(opencv_cuda_python)),
         "cuda": _cuda(),  # last, as it starts CUDA
     }
 
 
-def _auto() -> str:
+def _auto(opencv_cuda_python: str) -> str:
     """Return the engine that "auto" stands for."""
     from kinetics_assets.engines.registry import AUTO, resolve_engine
 
-    return resolve_engine(AUTO)
+    python = Path(opencv_cuda_python) if opencv_cuda_python else None
+    return resolve_engine(AUTO, opencv_cuda_python=python)
 
 
 def _cuda() -> dict[str, Any]:
@@ -152,7 +144,7 @@ def _words(error: Exception) -> str:
 
 _QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "imports": imports,
-    "cupy": cupy,
     "opencv": opencv,
+    "cupy": cupy,
     "gpu": gpu,
 }

@@ -20,6 +20,8 @@ from kinetics_assets.stages.doctor.flow import (
     opencv_cuda_check,
 )
 from kinetics_assets.stages.doctor.probing import ask
+from kinetics_assets_tests import opencvs
+from kinetics_assets_tests.opencvs import OpenCv
 
 CUPY = """
 __version__ = "13.4"
@@ -30,12 +32,6 @@ class cuda:
     nvrtc = _Nvrtc
 """
 NO_NVRTC = CUPY.replace("lambda: (12, 9)", "lambda: 1 / 0")
-CV2_CUDA = """
-__version__ = "4.12"
-class cuda:
-    class OpticalFlowDual_TVL1: ...
-    getCudaEnabledDeviceCount = staticmethod(lambda: {devices})
-"""
 LIB_GL = 'raise ImportError("libGL.so.1: cannot open shared object file")'
 
 
@@ -76,32 +72,70 @@ def test_cupy(
 
 
 @pytest.mark.parametrize(
-    ("text", "states", "remedy"),
+    ("text", "state", "remedy"),
     [
-        (LIB_GL, ("warning", "off"), "libgl1"),
-        ('raise ImportError("numpy")', ("warning", "off"), "opencv-python-headless"),
-        ('__version__ = "5"', ("ok", "off"), "WITH_CUDA"),
-        (CV2_CUDA.format(devices="0"), ("ok", "warning"), "CUDA_ARCH_BIN"),
-        (CV2_CUDA.format(devices="1 / 0"), ("ok", "warning"), "CUDA_ARCH_BIN"),
-        (CV2_CUDA.format(devices="2"), ("ok", "ok"), ""),
+        (LIB_GL, "warning", "libgl1"),
+        ('raise ImportError("numpy")', "warning", "opencv-python-headless"),
+        ('__version__ = "5"', "ok", ""),
     ],
 )
 def test_opencv(
-    text: str,
-    states: tuple[str, str],
-    remedy: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    text: str, state: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without libGL, broken, without CUDA, without a device: told apart, one remedy each."""
+    """Without libGL, broken, usable: told apart, one remedy each."""
     _stand_in("cv2", text, tmp_path, monkeypatch)
     answer = ask("opencv")
-    plain = opencv_check(answer, is_needed=False)
-    cuda = opencv_cuda_check(answer, is_needed=False)
-    assert (plain.state, cuda.state) == states
-    assert remedy in (plain.remedy or cuda.remedy)
-    assert plain.is_ok or opencv_check(answer, is_needed=True).state == "missing"
-    assert cuda.is_ok or opencv_cuda_check(answer, is_needed=True).state == "missing"
+    found = opencv_check(answer, is_needed=False)
+    assert found.state == state
+    assert remedy in found.remedy
+    assert found.is_ok or opencv_check(answer, is_needed=True).state == "missing"
+
+
+@pytest.fixture(scope="module")
+def opencv(tmp_path_factory: pytest.TempPathFactory) -> OpenCv:
+    """An interpreter with a stand-in for a CUDA OpenCV."""
+    return opencvs.install(tmp_path_factory.mktemp("opencv") / "it's")
+
+
+@pytest.mark.parametrize(
+    ("mode", "how", "engine", "expected"),
+    [
+        ("well", {}, "opencv_cuda", ("ok", "4.10.0", "")),
+        ("well", {"version": "4.5.4"}, "opencv_cuda", ("warning", "several times slower", "4.5.5")),
+        ("no_cuda", {}, "opencv_cuda", ("missing", "built without CUDA", "WITH_CUDA")),
+        (
+            "well",
+            {"lacks": ["BroxOpticalFlow"]},
+            "opencv_cuda-brox",
+            ("missing", "Brox", "contrib"),
+        ),
+        ("no_device", {}, "opencv_cuda", ("missing", "sees no device", "nvidia-smi")),
+        ("old_driver", {}, "opencv_cuda", ("missing", "driver is too old", "nvidia-smi")),
+        ("broken", {}, "opencv_cuda", ("missing", "libcudart.so.12", "import cv2")),
+    ],
+)
+def test_opencv_cuda(
+    mode: str,
+    how: dict[str, object],
+    engine: str,
+    expected: tuple[str, str, str],
+    opencv: OpenCv,
+) -> None:
+    """Its interpreter is asked; what it lacks for the engine in use is told with one remedy."""
+    opencv.behave(mode, **how)
+    state, says, remedy = expected
+    found = opencv_cuda_check(opencv.python, names={engine, "cpu"})
+    assert found.state == state
+    assert says in found.says
+    assert remedy in found.remedy
+
+
+def test_opencv_cuda_that_nobody_wants() -> None:
+    """Our own OpenCV without CUDA is no fault, an interpreter that is named and not there is."""
+    assert opencv_cuda_check(None, names={"cpu"}).state == "off"
+    assert opencv_cuda_check(None, names={"opencv_cuda"}).state == "missing"
+    named = opencv_cuda_check(Path("/nowhere/python"), names={"cpu"})
+    assert (named.state, "/nowhere/python" in named.says) == ("missing", True)
 
 
 def _program(folder: Path, text: str) -> Path:

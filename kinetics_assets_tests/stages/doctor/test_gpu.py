@@ -61,7 +61,7 @@ def test_each_fault_of_driver_and_gpu_is_told_apart(
     """One finding, one remedy; missing where a GPU is wanted, else a warning."""
     for name, value in told.items():
         driver.setenv(name, value)
-    answer = ask("gpu")
+    answer = ask("gpu", "")
     found = gpu_check(answer, is_needed=True)
     assert found.state == "missing"
     assert re.search(says, found.says)
@@ -73,7 +73,7 @@ def test_each_fault_of_driver_and_gpu_is_told_apart(
 def test_a_usable_gpu_is_told_with_its_slots(driver: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its name, capability and driver; which device steps may lease; an older compiler is met."""
     driver.setenv("KINETICS_MACHINE_DIR", str(tmp_path))
-    answer = ask("gpu")
+    answer = ask("gpu", "")
     found = gpu_check(answer, is_needed=True)
     assert found.is_ok
     assert "Stand-in 0 (9.0); driver for CUDA 12.8" in found.says
@@ -88,7 +88,7 @@ def test_a_device_of_the_settings_that_is_not_there_is_missing(
     driver: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The names that there are stand in the remedy."""
-    answer = ask("gpu", "7")
+    answer = ask("gpu", "", "7")
     settings = Settings(root=tmp_path, dataset="demo", limits=Limits(gpu_devices=("7",)))
     found = devices_check(settings, answer["devices"], driver=gpu_check(answer, is_needed=True))
     assert found is not None
@@ -100,7 +100,7 @@ def test_a_device_of_the_settings_that_is_not_there_is_missing(
 def test_a_driver_that_hangs_is_given_up(driver: pytest.MonkeyPatch) -> None:
     """The process is killed, and the finding says so."""
     driver.setenv("FAKE_HANG", "1")
-    answer = ask("gpu", seconds=1)
+    answer = ask("gpu", "", seconds=1)
     assert answer == {DIED: "gave no answer in 1 s"}
     assert "gave no answer" in gpu_check(answer, is_needed=False).says
     recipe = FlowRecipe(engine="auto")
