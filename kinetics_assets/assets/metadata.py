@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from kinetics_assets.assets.class_tables import class_tables
+from kinetics_assets.assets.flow_origin import flow_origin
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.leases import held_lease
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ def stage_metadata(report: StageReport) -> _Metadata:
     lease = held_lease()
     if lease is not None:
         values["gpu"] = dg.MetadataValue.text(lease.device)
+    if report.stage is Stage.FLOW:
+        values |= flow_origin(report)
     if report.failures:
         values["failures"] = _failures_table(report.failures)
     values |= class_tables(report, now=datetime.now(UTC))
