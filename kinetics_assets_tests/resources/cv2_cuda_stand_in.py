@@ -6,7 +6,8 @@ It is copied into an interpreter's packages as ``cv2.py``, with ``behaviour.json
 - ``always``: also on the pair that the engine knows (240 rows), else on all others;
 - ``times``: how often it misbehaves before it works, 0 for ever;
 - ``only``: rows of the frames on which alone it misbehaves;
-- ``version``, ``lacks`` (names of classes that are not there).
+- ``version``, ``lacks`` (names of classes that are not there), ``names`` (``old``: those of
+  classes have an underscore, ``cv2.cuda_BroxOpticalFlow.create``).
 
 What it is asked for is written to ``log`` there. Wrong types, sizes, argument names or a missing
 stream are errors, as they are, or give wrong flow, with the real one.
@@ -241,9 +242,9 @@ def _planes(
 
 def _field(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return a flow: the motion of the whole picture, and a little of what changes in place."""
-    there = np.fft.rfft2(second.astype(np.float64)) * np.conj(
-        np.fft.rfft2(first.astype(np.float64))
-    )
+    window = np.outer(*(np.hanning(size + 2)[1:-1] for size in first.shape))
+    was, there = (np.fft.rfft2(window * (frame - frame.mean())) for frame in (first, second))
+    there *= np.conj(was)
     there /= np.maximum(np.abs(there), 1e-9)
     peak = np.unravel_index(np.argmax(np.fft.irfft2(there, first.shape)), first.shape)
     sizes = first.shape
@@ -322,8 +323,11 @@ cuda = ModuleType("cv2.cuda")
 vars(cuda).update(GpuMat=GpuMat, Stream=Stream, getCudaEnabledDeviceCount=_devices)
 for _name, _creator in _CREATORS.items():
     if not _does("no_cuda") and _name not in _TOLD.get("lacks", []):
-        setattr(cuda, _name, globals()[_name])
-        setattr(cuda, f"{_name}_create", _creator)
+        if _TOLD.get("names") == "old":
+            globals()[f"cuda_{_name}"] = type(_name, (), {"create": staticmethod(_creator)})
+        else:
+            setattr(cuda, _name, globals()[_name])
+            setattr(cuda, f"{_name}_create", _creator)
 if _does("junk"):
     sys.stdout.write("[ INFO:0] junk\n")
     sys.stdout.flush()

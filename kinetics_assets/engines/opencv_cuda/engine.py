@@ -108,6 +108,11 @@ class OpenCvCudaEngine:
         self._solve(frames, levels, lambda flow: quantise(flow, bound_px=bound_px))
         return levels
 
+    def close(self) -> None:
+        """Kill the worker, so that the device is free of it; the next call starts another."""
+        with self._turn:
+            self._drop()
+
     def _solve(
         self,
         frames: GrayFrames,
@@ -151,7 +156,7 @@ class OpenCvCudaEngine:
         """Return a worker that has done a pair known to be good."""
         if self._session is None:
             python = self._python()
-            session = Session(python, self._method, seconds=self._clip_seconds)
+            session = Session(python, self._method)
             self._versions = _versions(session.found, self._method)
             self._session = session
         return self._session

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS: Final = 120.0
 """For loading OpenCV from a cold disk and starting CUDA on all devices."""
+_KNOWN_SECONDS: Final = 600.0
+"""For the known pair: kernels that were not built for this GPU are compiled for it first."""
 _KNOWN_PX: Final = (3.0, -2.0)
 _FAR_PX: Final = 1.5
 """How wrong the motion of the known pair may be; a build for another GPU gives zeros or noise."""
@@ -42,13 +44,12 @@ class Session:
     Nothing of it is left when this object or this process goes away: the memory has no name.
     """
 
-    def __init__(self, python: str, method: str, *, seconds: float) -> None:
+    def __init__(self, python: str, method: str) -> None:
         """Start a worker of the interpreter `python` for one method.
 
         Args:
             python: Absolute path.
             method: See `kinetics_assets.engines.opencv_cuda.worker`.
-            seconds: Longest time for the known pair; kernels may have to be compiled for it.
 
         Raises:
             EnvironmentFault: It cannot do the known pair.
@@ -60,7 +61,7 @@ class Session:
         self._companion = _started(python, self._descriptor)
         try:
             self.found = self._look(python)
-            _check_known(self.flow(known_pair(), seconds=seconds))
+            _check_known(self.flow(known_pair(), seconds=_KNOWN_SECONDS))
         except PairsFailedError as error:
             self.end()
             raise trouble_of(str(error), python=python).fault() from error

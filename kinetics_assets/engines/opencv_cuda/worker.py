@@ -47,11 +47,12 @@ def look() -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - a broken installation raises anything
         absent = isinstance(error, ModuleNotFoundError) and error.name == "cv2"
         return {"import_error": words_of(error), "is_absent": absent}
+    devices, problem = 0, ""
     try:
-        text = cv2.getBuildInformation()
-        devices, problem = int(cv2.cuda.getCudaEnabledDeviceCount()), ""
-    except Exception as error:  # noqa: BLE001 - as above; before 4 there is no cv2.cuda
-        text, devices, problem = "", 0, words_of(error)
+        devices = int(cv2.cuda.getCudaEnabledDeviceCount())
+    except Exception as error:  # noqa: BLE001 - of a driver that does not fit, too
+        problem = words_of(error)
+    text = cv2.getBuildInformation() if hasattr(cv2, "getBuildInformation") else ""
     return {
         "opencv": str(cv2.__version__),
         "has_cuda": bool(re.search(r"NVIDIA CUDA:\s+YES", text)) or devices > 0,
