@@ -9,6 +9,7 @@
     cpu.py        the same profile at speed
                   (cpu_kernels.py: its numba kernels; cpu_taps.py: one vector instruction of them)
     cuda/         the same profile on CUDA devices, see its own table
+    opencv_cpu.py OpenCV's own TV-L1 on the CPU, another algorithm; opencv_wheel.py: its base
     preview.py    OpenCV's DIS and Farneback: other algorithms, only by explicit name
     quantise.py   flow in pixels <-> 8-bit grey levels
     registry.py   name -> engine

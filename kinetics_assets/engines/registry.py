@@ -12,6 +12,7 @@ from kinetics_assets.engines.cpu import CpuEngine
 from kinetics_assets.engines.cuda import probe
 from kinetics_assets.engines.cuda.engine import CudaEngine
 from kinetics_assets.engines.denseflow import PROGRAM, DenseflowEngine
+from kinetics_assets.engines.opencv_cpu import OpenCvCpuEngine
 from kinetics_assets.engines.opencv_cuda import engine as opencv_cuda
 from kinetics_assets.engines.preview import DisPreview, FarnebackPreview
 from kinetics_assets.engines.reference import ReferenceEngine
@@ -46,6 +47,7 @@ _ENGINES: Final[dict[str, Callable[[_Options], FlowEngine]]] = {
     **{name: _opencv_cuda(name) for name in opencv_cuda.METHODS},
     "cpu": lambda options: CpuEngine(threads=options.threads),
     "reference": lambda _: ReferenceEngine(),
+    "opencv_cpu": lambda options: OpenCvCpuEngine(threads=options.threads),
     "preview-dis": lambda _: DisPreview(),
     "preview-farneback": lambda _: FarnebackPreview(),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kinetics_assets.engines.base import FlowEngine
 from kinetics_assets.engines.quantise import quantise
 from kinetics_assets.engines.registry import ENGINE_NAMES, engine_by_name
 from kinetics_assets_tests import opencvs
+from kinetics_assets_tests.engines import optflows
 from kinetics_assets_tests.engines.moving import moving_texture
 
 HERE_OR_ON_A_GPU = [
@@ -20,13 +22,23 @@ HERE_OR_ON_A_GPU = [
 ]
 
 
+@pytest.fixture(scope="module")
+def optflow() -> Iterator[None]:
+    """Let OpenCV have its own TV-L1."""
+    with optflows.present():
+        yield
+
+
 @pytest.fixture(scope="module", params=HERE_OR_ON_A_GPU)
 def engine(request: pytest.FixtureRequest) -> FlowEngine:
     """Return each engine in turn, on two threads where it has threads.
 
-    Those of OpenCV CUDA run in an interpreter with a stand-in for it.
+    Those of OpenCV CUDA run in an interpreter with a stand-in for it; so does OpenCV's TV-L1 on
+    the CPU, where OpenCV is without contrib.
     """
     python = None
+    if request.param == "opencv_cpu":
+        request.getfixturevalue("optflow")
     if request.param.startswith("opencv_cuda"):
         folder = request.getfixturevalue("tmp_path_factory").mktemp("opencv")
         python = opencvs.install(folder / "python").python
