@@ -19,6 +19,11 @@ from kinetics_assets.engines.opencv_wheel import OpenCvEngine, opencv
 if TYPE_CHECKING:
     from types import ModuleType
 
+CONTRIB_REMEDY: Final = (
+    "Run `pip uninstall -y opencv-python opencv-python-headless && pip install --force-reinstall"
+    " --no-deps opencv-contrib-python-headless`: the wheel with contrib has all of the others, and"
+    " two of them in one place damage each other."
+)
 _PARAMETERS: Final[dict[str, float]] = {
     "tau": tvl1.TAU,
     "lambda_": tvl1.LAMBDA,
@@ -78,6 +83,11 @@ class OpenCvCpuEngine(OpenCvEngine):
         return np.asarray(solver.calc(first, second, None), np.float32)
 
 
+def has_tvl1(cv2: ModuleType) -> bool:
+    """Return whether this OpenCV has its own TV-L1: only builds with contrib have."""
+    return hasattr(getattr(cv2, "optflow", None), "DualTVL1OpticalFlow_create")
+
+
 def _opencv_with_contrib() -> ModuleType:
     """Return the module cv2.
 
@@ -85,11 +95,6 @@ def _opencv_with_contrib() -> ModuleType:
         ToolMissing: it cannot be imported, or has no TV-L1.
     """
     cv2 = opencv()
-    if not hasattr(getattr(cv2, "optflow", None), "DualTVL1OpticalFlow_create"):
-        remedy = (
-            "Run `pip uninstall -y opencv-python opencv-python-headless && pip install"
-            " --force-reinstall --no-deps opencv-contrib-python-headless`: the wheel with contrib"
-            " has all of the others, and two of them in one place damage each other."
-        )
-        raise ToolMissing("OpenCV with contrib (cv2.optflow)", remedy)
+    if not has_tvl1(cv2):
+        raise ToolMissing("OpenCV with contrib (cv2.optflow)", CONTRIB_REMEDY)
     return cv2

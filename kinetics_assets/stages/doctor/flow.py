@@ -65,7 +65,11 @@ def flow_checks(settings: Settings, *, answer: dict[str, Any]) -> Iterator[Check
     checks = [
         device,
         cupy_check(cupy, is_needed="cuda" in names),
-        opencv_check(opencv, is_needed=any(name.startswith("preview-") for name in names)),
+        opencv_check(
+            opencv,
+            is_needed=any(name.startswith("preview-") for name in names),
+            needs_contrib="opencv_cpu" in names,
+        ),
         opencv_cuda_check(settings.flow.opencv_cuda_python, names=names),
         denseflow_check(settings.flow.denseflow_path, is_needed="denseflow" in names),
     ]
@@ -91,8 +95,19 @@ def cupy_check(answer: dict[str, Any], *, is_needed: bool) -> Check:
     return Check("cupy", "ok", f"CuPy {answer['version']}, NVRTC {answer['nvrtc']}.")
 
 
-def opencv_check(answer: dict[str, Any], *, is_needed: bool) -> Check:
-    """Return whether OpenCV can be loaded; only previews of flow need it."""
+def opencv_check(answer: dict[str, Any], *, is_needed: bool, needs_contrib: bool = False) -> Check:
+    """Return whether OpenCV can be loaded; previews of flow need it, and the engine opencv_cpu.
+
+    Args:
+        answer: Of the question ``opencv``.
+        is_needed: Whether a preview is in use.
+        needs_contrib: Whether OpenCV's own TV-L1 is in use.
+    """
+    if needs_contrib and not answer.get("tvl1"):
+        from kinetics_assets.engines.opencv_cpu import CONTRIB_REMEDY
+
+        says = "OpenCV is not there with contrib; the engine opencv_cpu is a part of that."
+        return Check("opencv", "missing", says, CONTRIB_REMEDY)
     broken = lacking(is_needed=is_needed, otherwise="warning")
     if answer.get("absent"):
         says = "OpenCV is not installed; previews of flow need it."

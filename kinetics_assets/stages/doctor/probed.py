@@ -53,8 +53,13 @@ def cupy() -> dict[str, Any]:
 
 
 def opencv() -> dict[str, Any]:
-    """Return OpenCV's version, or why it cannot be imported."""
-    return _imported("cv2")
+    """Return OpenCV's version and whether it has its own TV-L1, or why it cannot be imported."""
+    from kinetics_assets.engines.opencv_cpu import has_tvl1
+
+    answer = _imported("cv2")
+    if "version" not in answer:
+        return answer
+    return answer | {"tvl1": has_tvl1(importlib.import_module("cv2"))}
 
 
 def gpu(opencv_cuda_python: str, *listed: str) -> dict[str, Any]:

@@ -89,6 +89,15 @@ def test_opencv(
     assert found.state == state
     assert remedy in found.remedy
     assert found.is_ok or opencv_check(answer, is_needed=True).state == "missing"
+    contrib = opencv_check(answer, is_needed=False, needs_contrib=True)
+    assert (contrib.state, "opencv-contrib" in contrib.remedy) == ("missing", True)
+
+
+def test_opencv_with_contrib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is good for all that needs OpenCV without CUDA."""
+    text = '__version__ = "5"\nclass optflow:\n    DualTVL1OpticalFlow_create = print\n'
+    _stand_in("cv2", text, tmp_path, monkeypatch)
+    assert opencv_check(ask("opencv"), is_needed=True, needs_contrib=True).is_ok
 
 
 @pytest.fixture(scope="module")
