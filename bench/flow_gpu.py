@@ -1,4 +1,4 @@
-"""CUDA flow engine against OpenCV CUDA's TV-L1: same pairs, one GPU, one run.
+"""CUDA flow engine against OpenCV CUDA's TV-L1: same pairs, one GPU, one run; and the pipeline.
 
 `python bench/flow_gpu.py [--pairs N]` on a machine with a GPU and the extra `cuda`; the interpreter
 may be one whose OpenCV has CUDA. The last line is one JSON object; README.md says how to read it.
@@ -10,11 +10,17 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from footage import fetch
@@ -26,6 +32,7 @@ from kinetics_assets.engines.cuda.engine import CudaEngine
 from kinetics_assets.engines.cuda.queue import BatchQueue
 from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
 from kinetics_assets.engines.quantise import quantise
+from kinetics_assets.stages.flow_pipeline import AHEAD
 
 CLIPS: Final = ("bikes", "carphone", "wolfgang", "face_noface", "sports2d")
 WIDTH_PX: Final = 340
@@ -75,6 +82,115 @@ def pairs_per_second(work: Callable[[], object], pairs: int) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return pairs / min(seconds)
+
+
+class Watched:
+    """A device that knows when batches were under way on it."""
+
+    def __init__(self, device: Any) -> None:  # noqa: ANN401 - any `Device`
+        """Be `device`."""
+        self._device = device
+        self._lock = threading.Lock()
+        self._running = 0
+        self._since = 0.0
+        self.busy_seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the device has
+        return getattr(self._device, name)
+
+    def run(self, *arguments: object, **named: object) -> NDArray[np.int32]:
+        """Run a batch and count the time in which there was at least one."""
+        with self._lock:
+            self._since = self._since if self._running else time.perf_counter()
+            self._running += 1
+        try:
+            counts: NDArray[np.int32] = self._device.run(*arguments, **named)
+            return counts
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self.busy_seconds += time.perf_counter() - self._since
+
+
+def pipeline(device: Any, clips_at_a_time: int, copies: int) -> dict[str, Any]:  # noqa: ANN401
+    """Return what videos cost from file to pictures, without Dagster, on all cores of the machine.
+
+    Args:
+        device: Where flow is computed.
+        clips_at_a_time: Threads, as a flow step has them.
+        copies: How often each video is done.
+    """
+    from kinetics_assets.core.settings import FrameRecipe, Limits
+    from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.flow_pipeline import FlowPipeline
+
+    watched = Watched(device)
+    cores = len(os.sched_getaffinity(0))
+    flow = FlowPipeline(
+        CudaEngine(on=watched),
+        recipe=FrameRecipe(size=f"{WIDTH_PX}x{HEIGHT_PX}"),
+        bound_px=BOUND_PX,
+        cores=cores,
+    )
+    videos = [fetch(name) for _ in range(copies) for name in CLIPS]
+    with (
+        tempfile.TemporaryDirectory(prefix="kinetics-flow-gpu-") as name,
+        MediaWorker(Limits(), writable=[Path(name)], children=cores) as worker,
+        ThreadPoolExecutor(clips_at_a_time) as pool,
+    ):
+
+        def make(index: int) -> int:
+            folder = Path(name) / str(index)
+            folder.mkdir()
+            gray = folder.with_suffix(".npy")
+            pairs = flow.make(videos[index], folder, worker=worker, gray=gray).frames
+            worker.check_pictures(folder, sorted(path.name for path in folder.iterdir()))
+            return pairs
+
+        list(pool.map(make, range(len(CLIPS))))  # children, kernels and locked memory are there now
+        for folder in Path(name).iterdir():
+            shutil.rmtree(folder)
+        watched.busy_seconds = 0.0
+        with Utilisation() as driver:
+            start = time.perf_counter()
+            pairs = sum(pool.map(make, range(len(videos))))
+            seconds = time.perf_counter() - start
+    return {
+        "cores": cores,
+        "videos": len(videos),
+        "pairs": pairs,
+        "pairs_per_second": round(pairs / seconds, 1),
+        "share_of_time_with_a_batch_on_the_device": round(watched.busy_seconds / seconds, 3),
+        "gpu_utilisation_by_the_driver": driver.mean(),
+    }
+
+
+class Utilisation:
+    """What the driver says of the first visible GPU, several times a second."""
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+        program = shutil.which("nvidia-smi")
+        self._child = None
+        if program is not None:
+            argv = [program, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+            argv += ["-lms", "200", "-i", visible]
+            self._child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        self._said = ""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        if self._child is not None:
+            self._child.terminate()
+            self._said, _ = self._child.communicate()
+
+    def mean(self) -> float | None:
+        """Return the share of time in which a kernel ran; None where nobody tells."""
+        shares = [int(line) / 100 for line in self._said.split() if line.isdecimal()]
+        return round(sum(shares) / len(shares), 3) if shares else None
 
 
 class LaunchPattern:
@@ -172,6 +288,7 @@ def measured(pairs: int) -> dict[str, Any]:
         "opencv_cuda_pairs_per_second": None,
         "versions": engine.versions(),
     }
+    found["pipeline"] = pipeline(device, len(os.sched_getaffinity(0)) + AHEAD, copies=8)
     if cv2 is not None:
         theirs = pairs_per_second(lambda: [opencv_flow(cv2, pair) for pair in sample], len(sample))
         agree = [

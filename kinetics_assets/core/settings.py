@@ -230,7 +230,7 @@ class Limits:
     gpu_devices: tuple[str, ...] = ()
     """GPUs that steps may use: numbers as nvidia-smi counts them, or UUIDs; empty means all that
     CUDA_VISIBLE_DEVICES leaves."""
-    gpu_slots: int = 1
+    gpu_slots: int = 2
     """Steps that share one GPU at a time."""
     clip_wall_seconds: float = 600.0
     """Longest time one operation on one clip may take."""
