@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import selectors
 import signal
 import subprocess
@@ -35,6 +34,8 @@ _MOST_ANSWER_BYTES = 64 * 1024
 _MOST_QUESTION_BYTES = 4 * 1024
 """What every pipe takes at once, so that asking never waits."""
 _KEPT_BYTES = 8 * 1024
+_MOST_PARTS = 64
+"""Of what is still unread of its standard error, when it may print without end."""
 _REAP_SECONDS = 10.0
 
 
@@ -96,6 +97,8 @@ class Companion:
         Raises:
             CompanionLostError: There is none; it is dead then.
         """
+        if not self._end.alive:
+            raise CompanionLostError("it was stopped before")
         try:
             if question is not None:
                 line = json.dumps(question).encode() + b"\n"
@@ -112,8 +115,9 @@ class Companion:
         except BaseException:
             self.end()
             raise
+        words = self._last_words()
         self.end()
-        raise CompanionLostError("it answered nonsense" + self._last_words())
+        raise CompanionLostError(f"it answered nonsense{words}")
 
     def end(self) -> None:
         """Kill its group and reap it."""
@@ -147,11 +151,11 @@ class Companion:
         return part
 
     def _listen(self) -> bool:
-        """Keep the tail of what it prints; return whether there may be more."""
+        """Keep the tail of what it prints; return whether there was something."""
         try:
             part = os.read(self._chats.fileno(), _PART_BYTES)
         except BlockingIOError:
-            return True
+            return False
         self._chatter = (self._chatter + part)[-_KEPT_BYTES:]
         return bool(part)
 
@@ -159,12 +163,11 @@ class Companion:
         """Return how it ended; it has closed its output."""
         ended = os.pidfd_open(self._process.pid)
         try:
-            has_ended = bool(select.select([ended], [], [], _REAP_SECONDS)[0])
+            with selectors.DefaultSelector() as selector:
+                selector.register(ended, selectors.EVENT_READ)
+                has_ended = bool(selector.select(_REAP_SECONDS))
         finally:
             os.close(ended)
-        with suppress(BlockingIOError):
-            while part := os.read(self._chats.fileno(), _PART_BYTES):
-                self._chatter = (self._chatter + part)[-_KEPT_BYTES:]
         words = self._last_words()
         if not has_ended:
             return f"it closed its output{words}"
@@ -173,6 +176,9 @@ class Companion:
 
     def _last_words(self) -> str:
         """Return the last line that it printed, after a colon."""
+        for _ in range(_MOST_PARTS):
+            if not self._listen():
+                break
         lines = self._chatter.decode(errors="replace").strip().splitlines()
         words = clean_text(lines[-1]) if lines else ""
         return f": {words}" if words else ""

@@ -23,7 +23,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
@@ -97,9 +97,7 @@ class GpuMat:
 
     def __init__(self, array: np.ndarray | None = None) -> None:
         """Take a copy of `array`."""
-        self._array: np.ndarray | None = None
-        if array is not None:
-            self.upload(array)
+        self._array = None if array is None else np.array(array)
 
     def upload(self, array: np.ndarray, stream: Stream | None = None) -> None:
         """Take a copy of `array`."""
@@ -324,7 +322,7 @@ vars(cuda).update(GpuMat=GpuMat, Stream=Stream, getCudaEnabledDeviceCount=_devic
 for _name, _creator in _CREATORS.items():
     if not _does("no_cuda") and _name not in _TOLD.get("lacks", []):
         if _TOLD.get("names") == "old":
-            globals()[f"cuda_{_name}"] = type(_name, (), {"create": staticmethod(_creator)})
+            globals()[f"cuda_{_name}"] = SimpleNamespace(create=_creator)
         else:
             setattr(cuda, _name, globals()[_name])
             setattr(cuda, f"{_name}_create", _creator)
