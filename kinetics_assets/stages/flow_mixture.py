@@ -175,7 +175,7 @@ def mixture(
     if len(others) == 1 and known:
         ways.append(f'flow.engine = "{known[0]}" to go on as it was begun')
     if all(other == profile for _, other in others):
-        same = "They compute the same flow, bit for bit. "
+        same = "Engines of one profile compute the same flow. "
         ways.append('flow.mixed = "engines" to keep what is there and make only the rest')
     else:
         same = ""

@@ -105,7 +105,7 @@ def test_a_gap_is_not_filled_by_another_engine_unasked(gap: ClassOrder) -> None:
     for words in (
         '"massaging person\'s head" in demo train',
         "2 by cpu (profile opencv4-cuda); 1 would be made by cuda (profile opencv4-cuda)",
-        "the same flow, bit for bit",
+        "Engines of one profile compute the same flow",
         'flow.engine = "cpu"',
         'flow.mixed = "engines"',
         'flow.mixed = "remake"',
