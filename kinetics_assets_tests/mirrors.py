@@ -161,7 +161,7 @@ def replica(
             mirror_url=server.url("/kinetics"),
             loopback_hosts=(server.host,),
             connections=2,
-            timeout_seconds=10,
+            timeout_seconds=120,
         ),
         limits=Limits(min_free_bytes=0, workers=1),
     )

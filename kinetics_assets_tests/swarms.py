@@ -131,7 +131,7 @@ def bytes_on_disk(folder: Path) -> dict[str, int]:
 
 def torrent_of(root: Path, swarm: Seeder, *, link: str = "", **changes: object) -> TorrentSource:
     """Return the source of a dataset under `root`, with settings changed."""
-    settings = replace(SourceSettings(max_wait_seconds=15), **changes)  # type: ignore[arg-type]  # named by the caller
+    settings = replace(SourceSettings(max_wait_seconds=120), **changes)  # type: ignore[arg-type]  # named by the caller
     return TorrentSource(
         link or swarm.magnet,
         Layout(root, "kinetics400", ""),

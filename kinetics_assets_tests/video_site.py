@@ -95,7 +95,7 @@ class VideoSite(LoopbackServer):
             "youtube_interval_seconds": 0.0,
             "youtube_canaries": (),
             "loopback_hosts": (self.host,),
-            "timeout_seconds": 2.0,
+            "timeout_seconds": 120.0,
         }
         return SourceSettings(**(usual | changes))
 

@@ -17,7 +17,7 @@ from kinetics_assets_tests.processes import MARK, marked
 
 CLASSES = 2
 SECONDS = 600
-_GRACE_SECONDS = 20.0
+_GRACE_SECONDS = 120.0
 """The kernel needs a moment to end what is tied to a dead parent."""
 
 

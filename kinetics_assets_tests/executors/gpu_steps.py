@@ -50,12 +50,12 @@ def without(context: dg.AssetExecutionContext) -> None:
 @dg.asset(op_tags=gpu_step_tags("demo"), pool=GPU_POOL)
 def sharing(context: dg.AssetExecutionContext) -> None:
     """Work on a device until the test says so, at least for a moment."""
-    start = time.time()
+    start = time.monotonic()  # one clock for all processes
     _note(context, start=start)
     while not (Path(os.environ[NOTES]) / GO).exists():
         time.sleep(0.1)
     time.sleep(MOMENT_SECONDS)
-    _note(context, start=start, end=time.time())
+    _note(context, start=start, end=time.monotonic())
 
 
 @dg.asset(op_tags=gpu_step_tags("demo"), pool=GPU_POOL, retry_policy=_TRY_ONCE_MORE)

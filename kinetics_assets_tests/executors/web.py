@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,8 @@ from typing import Any, Self
 from kinetics_assets_tests.processes import until
 
 TOP = Path(__file__).parents[2]
-_PATIENCE_SECONDS = 180.0
+_PATIENCE_SECONDS = 300.0
+_STARTS = 3
 _LAUNCHES_ITSELF = """
 telemetry:
   enabled: false
@@ -48,24 +48,32 @@ class Web:
     def __init__(self, home: Path, *, module: str, log: Path) -> None:
         """Serve the instance of `home` and the definitions of `module`."""
         (home / "dagster.yaml").write_text(_LAUNCHES_ITSELF)
-        self._module = module
+        self._home, self._module, self._log = home, module, log
+        self._start()
+
+    def _start(self) -> None:
+        """Start the server on a port that is free; another program may take it meanwhile."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self._address = f"http://127.0.0.1:{port}"
         argv = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port)]
-        with log.open("wb") as sink:
+        with self._log.open("ab") as sink:
             self._server = subprocess.Popen(
-                [*argv, "-m", module],
+                [*argv, "-m", self._module],
                 cwd=TOP,
-                env={**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(TOP)},
+                env={**os.environ, "DAGSTER_HOME": str(self._home), "PYTHONPATH": str(TOP)},
                 stdout=sink,
                 stderr=sink,
             )
 
     def __enter__(self) -> Self:
         """Wait until it answers."""
-        until(self._answers, "the web server to answer", seconds=_PATIENCE_SECONDS)
-        return self
+        for _ in range(_STARTS):
+            until(self._has_begun, "the web server to answer", seconds=_PATIENCE_SECONDS)
+            if self._server.poll() is None:
+                return self
+            self._start()
+        raise AssertionError(self._log.read_text())
 
     def __exit__(
         self,
@@ -87,13 +95,13 @@ class Web:
         answer = self._ask(_TERMINATE, run=run_id)
         assert answer["data"]["terminateRun"]["__typename"] == "TerminateRunSuccess", answer
 
-    def _answers(self) -> bool:
-        """Return whether the server is up."""
+    def _has_begun(self) -> bool:
+        """Return whether the server is up, or has ended."""
         try:
-            with urllib.request.urlopen(f"{self._address}/server_info", timeout=5):
+            with urllib.request.urlopen(f"{self._address}/server_info", timeout=60):
                 return True
-        except (urllib.error.URLError, OSError):
-            return False
+        except OSError:
+            return self._server.poll() is not None
 
     def _ask(self, query: str, **variables: str) -> dict[str, Any]:
         """Return the answer to a query."""

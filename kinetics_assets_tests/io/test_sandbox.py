@@ -27,6 +27,7 @@ from kinetics_assets.core.errors import (
 )
 from kinetics_assets.core.settings import Limits
 from kinetics_assets.io.sandbox import Sandbox
+from kinetics_assets_tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,16 +51,17 @@ def limited(**changes: Any) -> Iterator[Sandbox]:  # noqa: ANN401 - fields of Li
 
 
 def is_gone(pid: int) -> bool:
-    """Return whether no process `pid` runs, waiting for it a little."""
-    for _ in range(500):
+    """Return whether no process `pid` runs, waiting a minute for it."""
+
+    def has_ended() -> bool:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-        except FileNotFoundError:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        if state[0] == "Z":
-            return True
-        time.sleep(0.02)
-    return False
+        return stat.rsplit(")", 1)[1].split()[0] == "Z"
+
+    until(has_ended, f"the end of process {pid}")
+    return True
 
 
 @pytest.mark.parametrize(
@@ -129,16 +131,18 @@ def test_a_spinning_child_is_stopped_by_its_cpu_allowance() -> None:
 def test_the_cpu_allowance_is_per_call() -> None:
     """Calls that stay within the allowance may add up to more than it."""
     with limited(clip_cpu_seconds=1) as own:
-        for _ in range(3):
-            own.call("spin", seconds=0.8)
+        for _ in range(4):
+            own.call("spin", seconds=0.6)
 
 
 def test_a_silent_child_is_stopped_by_the_clock() -> None:
     """Wall time runs out as OverLimit, the child is gone, the next call works."""
-    with limited(clip_wall_seconds=0.5) as own:
+    with limited() as own:
         pid = own.call("facts")["pid"]
-        with pytest.raises(OverLimit, match=r"0\.5 seconds"):
+        own._limits = replace(LIMITS, clip_wall_seconds=0.2)  # for a child that is up already
+        with pytest.raises(OverLimit, match=r"0\.2 seconds"):
             own.call("sleep")
+        own._limits = LIMITS
         assert is_gone(pid)
         assert own.call("echo", a=1) == {"a": 1}
 
@@ -244,22 +248,28 @@ def test_the_child_outlives_the_thread_that_first_called() -> None:
     with limited() as own:
         with ThreadPoolExecutor(1) as pool:
             pid = pool.submit(own.call, "facts").result()["pid"]
-        time.sleep(0.1)
+        time.sleep(0.1)  # in which such a signal would have come
         assert own.call("facts")["pid"] == pid
 
 
-def test_an_interrupted_call_leaves_no_child() -> None:
+def test_an_interrupted_call_leaves_no_child(tmp_path: Path) -> None:
     """Ctrl-C while waiting kills the child before the interrupt goes on."""
+    asleep = tmp_path / "asleep"
+
+    def interrupt() -> None:
+        until(asleep.exists, "the child to be at work")
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     with limited() as own:
         pid = own.call("facts")["pid"]
-        previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        previous = signal.signal(signal.SIGUSR1, signal.default_int_handler)
         try:
-            with pytest.raises(KeyboardInterrupt):
-                own.call("sleep")
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    own.call("sleep", flag=str(asleep))
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, previous)
+            signal.signal(signal.SIGUSR1, previous)
         assert is_gone(pid)
 
 

@@ -44,6 +44,13 @@ def _spin(*, seconds: float = 1e9) -> Record:
     return {}
 
 
+def _sleep(*, flag: str = "") -> Record:
+    if flag:
+        Path(flag).touch()
+    time.sleep(1e6)
+    return {}
+
+
 def _hoard() -> Record:
     kept = [bytearray(16 << 20) for _ in range(1000)]
     return {"kept": len(kept)}
@@ -140,7 +147,7 @@ OPERATIONS = {
     "leave session": lambda: _tried(os.setsid),
     "raise limit": lambda: _tried(_raise_limit),
     "spin": _spin,
-    "sleep": lambda: time.sleep(1e6),
+    "sleep": _sleep,
     "hoard": _hoard,
     "die": _die,
     "die once": _die_once,

@@ -11,8 +11,10 @@ import pytest
 from kinetics_assets.core.clips import ClipId, Split
 from kinetics_assets.core.errors import (
     BadArchive,
+    ClipError,
     EmptyFile,
     NetworkDown,
+    NetworkFailure,
     NotAtSource,
     OverLimit,
     SettingsError,
@@ -100,7 +102,7 @@ def test_the_list_of_files_is_asked_of_the_swarm_once(tmp_path: Path, seeder: Se
     first = torrent_of(tmp_path, seeder)
     assert isinstance(answer_of(first, CLIPS[3], tmp_path), EmptyFile)
     first.close()
-    alone = torrent_of(tmp_path, seeder, max_wait_seconds=0.1)
+    alone = torrent_of(tmp_path, seeder)
     alone.peers, alone.torrent = (), f"magnet:?xt=urn:btih:{seeder.info_hash}"
     assert isinstance(answer_of(alone, ClipId("nnnnnnnnnnn", 0, 10), tmp_path), NotAtSource)
     alone.close()
@@ -110,11 +112,23 @@ def test_a_bad_piece_is_not_accepted(tmp_path: Path, seeder: Seeder) -> None:
     """A peer whose bytes are not those of the torrent gives nothing, and no clip is blamed."""
     path = seeder.content / "train_256" / FOLDER / f"{CLIPS[0].name}.mp4"
     path.write_bytes(noise(50_000, seed=99))
-    source = torrent_of(tmp_path, seeder, max_wait_seconds=1.5)
-    with pytest.raises(NetworkDown):
-        answer_of(source, CLIPS[0], tmp_path)
-    assert seeder.given_bytes >= PIECE_BYTES
-    source.close()
+
+    def ends(patience_seconds: float) -> ClipError | Found | NetworkDown:
+        settings = {"max_wait_seconds": patience_seconds, "pause_minutes": 0}
+        source = torrent_of(tmp_path, seeder, link=str(seeder.torrent), **settings)
+        try:
+            return answer_of(source, CLIPS[0], tmp_path)
+        except NetworkDown as fault:
+            return fault
+        finally:
+            source.close()
+
+    for patience_seconds in (2.0, 16.0, 64.0):  # until the machine is fast enough to be given one
+        end = ends(patience_seconds)
+        assert isinstance(end, NetworkDown | NetworkFailure)
+        if seeder.given_bytes >= PIECE_BYTES and isinstance(end, NetworkDown):
+            return
+    pytest.fail("no piece was given")
 
 
 def test_without_a_swarm_no_clip_is_blamed(tmp_path: Path, seeder: Seeder) -> None:

@@ -51,21 +51,23 @@ source.fetch([parse_clip_name(name)], label="", scratch=root)
 
 def test_a_killed_step_is_gone_on_with(tmp_path: Path) -> None:
     """After a SIGKILL its torrent process is gone too, and what had come is not fetched again."""
-    clip, size = CLIPS[0], 3_000_000
+    clip, size, came = CLIPS[0], 12_000_000, 400_000
     content = put_files(tmp_path / "s" / "t", {f"{clip.name}.mp4": noise(size), "b.mp4": b"b"})
-    with Seeder(content, upload_bytes=1_500_000) as swarm:
+    with Seeder(content, upload_bytes=came) as swarm:  # half a minute for all of it
+        second = torrent_of(tmp_path, swarm)
+        part = second.folder / "content" / "t" / f"{clip.name}.mp4"
         argv = [sys.executable, "-c", _STEP, str(tmp_path), swarm.magnet, clip.name]
         step = subprocess.Popen(argv, stdout=subprocess.PIPE)
         assert step.stdout is not None
         child = Path("/proc") / step.stdout.readline().decode().strip()
-        until(lambda: swarm.given_bytes > size // 2, "half of the clip")
+        until(lambda: part.exists() and part.stat().st_blocks * 512 > came, "some of the clip")
         step.kill()
         step.communicate()
         until(lambda: not child.exists(), "the end of the torrent process")
         given = swarm.given_bytes
-        second = torrent_of(tmp_path, swarm)
+        swarm.handle.set_upload_limit(-1)
         assert bytes_of(second, clip, tmp_path) == noise(size)
-        assert swarm.given_bytes - given < size * 3 // 4
+        assert swarm.given_bytes - given < size - came // 2
         second.close()
 
 
@@ -170,10 +172,10 @@ def test_an_archive_is_taken_once(tmp_path: Path) -> None:
         step = torrent_child._Step(
             options,
             tmp_path,
-            patience_seconds=15,
+            patience_seconds=120,
             most_bytes=10**9,
             seed_ratio=1,
-            idle_seconds=15,
+            idle_seconds=120,
         )
         names = [clip.name for clip in CLIPS]
         asked = {"clips": names, "label": LABEL, "split": "train", "scratch": str(tmp_path)}

@@ -34,6 +34,8 @@ from kinetics_assets.core.settings import SourceSettings
 from kinetics_assets.sources import youtube_session
 from kinetics_assets.sources.base import Found
 from kinetics_assets.sources.youtube import YouTubeSource
+from kinetics_assets_tests.patience import LONG_SECONDS, be_patient
+from kinetics_assets_tests.processes import until
 from kinetics_assets_tests.servers import FaultServer
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 500
@@ -55,7 +57,7 @@ def _source(server: FaultServer, folder: str, *, suffix: str = ".mp4") -> YouTub
             youtube_url=server.url(f"/{folder}/{{id}}{suffix}"),
             youtube_extractors=("generic",),
             loopback_hosts=(server.host,),
-            timeout_seconds=0.5,
+            timeout_seconds=120,
             max_source_bytes=1_000_000,
             youtube_interval_seconds=0.0,
             max_wait_seconds=60.0,
@@ -113,17 +115,21 @@ def test_one_download_feeds_all_clips_of_a_video(server: FaultServer, fetch: typ
         ("endless", OverLimit, 2),
     ],
 )
-def test_each_misbehaviour_has_its_reason(
+def test_each_misbehaviour_has_its_reason(  # noqa: PLR0917 - fixtures
     server: FaultServer,
     fetch: type_of_fetch,
+    monkeypatch: pytest.MonkeyPatch,
     folder: str,
     leaf: type[KineticsError],
     requests: int | None,
 ) -> None:
     """No failure is an unknown one; what breaks or seems gone is asked twice, the rest once."""
+    if folder == "silent":  # each time the file, after its headers were looked at
+        be_patient(monkeypatch, but=[LONG_SECONDS, 0.2] * 2)
+    monkeypatch.setattr("kinetics_assets.sources.youtube._BACKOFF_SECONDS", 0.01)
     error = fetch(_source(server, folder))
     assert type(error) is leaf
-    assert server.requests
+    until(lambda: len(server.requests) >= (requests or 1), "the server to note all requests")
     assert requests in {None, len(server.requests)}
     assert {asked.path for asked in server.requests} == {f"/{folder}/{ID}.mp4"}
 

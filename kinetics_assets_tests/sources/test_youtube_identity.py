@@ -299,9 +299,9 @@ def test_a_site_by_tls_through_a_proxy(
         host = f"127.0.0.1:{site.server_address[1]}"
         guard = Guard(
             Egress((), (host,)),
-            timeout_seconds=5,
+            timeout_seconds=120,
             max_bytes=10**6,
-            ends_at=time.monotonic() + 60,
+            ends_at=time.monotonic() + 600,
             proxy=Proxy.of(proxy.url()),
         )
         connection = guard.connections(tls=True)(host)

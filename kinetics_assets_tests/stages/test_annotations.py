@@ -26,6 +26,8 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import AnnotationSettings, Settings, SourceSettings
 from kinetics_assets.io.annotation_store import load_class_rows, splits_present
 from kinetics_assets.stages.annotations import AnnotationsReport, run_annotations
+from kinetics_assets_tests.patience import be_patient
+from kinetics_assets_tests.processes import until
 from kinetics_assets_tests.servers import FaultServer
 
 HEADER = b"label,youtube_id,time_start,time_end,split\n"
@@ -73,7 +75,7 @@ def _settings(root: Path, server: FaultServer | None = None, source: str = "offi
             backup_url=f"{at}/{{dataset}}/kinetics_{{split}}.csv",
         ),
         sources=SourceSettings(
-            loopback_hosts=(server.host,) if server else (), timeout_seconds=0.5
+            loopback_hosts=(server.host,) if server else (), timeout_seconds=120
         ),
     )
 
@@ -186,9 +188,14 @@ def test_the_backup_lists_may_lack_the_test_list(server: FaultServer, tmp_path: 
     ],
 )
 def test_a_list_that_cannot_be_had_writes_nothing(
-    server: FaultServer, tmp_path: Path, path: str, error: type[KineticsError]
+    server: FaultServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    error: type[KineticsError],
 ) -> None:
     """Each failure says which address and what may be set instead; the dataset stays as it was."""
+    be_patient(monkeypatch, but=[0.2] if path == "/silent/x" else [])
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "train.csv").write_bytes(LISTS[Split.TRAIN])
     root = tmp_path / "root"
@@ -197,7 +204,7 @@ def test_a_list_that_cannot_be_had_writes_nothing(
     with pytest.raises(error) as caught:
         run_annotations(_settings(root, server, server.url(path)))
     assert caught.value.remedy
-    assert server.requests
+    until(lambda: server.requests, "the server to note the request")
     assert _tree(root) == before
 
 
