@@ -94,7 +94,7 @@ def test_its_children_go_with_it() -> None:
         f"import subprocess; {child}; print('{{}}', flush=True); input()", **{MARK: mark}
     )
     assert companion.ask(None, seconds=PATIENCE_SECONDS) == {}
-    assert len(marked(mark)) == 2
+    until(lambda: len(marked(mark)) == 2, "its child")
     companion.end()
     companion.end()
     until(lambda: not marked(mark), "the end of its child")
@@ -102,6 +102,7 @@ def test_its_children_go_with_it() -> None:
 
 def test_it_goes_away_with_the_object() -> None:
     """Nobody needs to end it; no process, pipe or warning is left."""
+    gc.collect()  # what other tests left
     companion = start(ECHO)
     companion.ask({}, seconds=PATIENCE_SECONDS)
     pid, before = companion.pid, descriptors()
