@@ -13,14 +13,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-_BGR_WEIGHTS: Final = (np.uint32(3735), np.uint32(19235), np.uint32(9798))
-"""Blue, green and red share in 1 / 32768; they add up to 32768."""
+_BGR_WEIGHTS: Final = np.array([3735, 19235, 9798], np.float32)
+"""Blue, green and red share in 1 / 32768; they add up to 32768. As sums stay below 2^24, floats of
+32 bits hold them exactly, in whatever order they are added, and multiply faster than integers."""
 
-_LUMA_BITS: Final = np.uint32(15)
-_LUMA_HALF: Final = np.uint32(1 << 14)
+_LUMA_HALF: Final = np.float32(1 << 14)
+_LUMA_UNIT: Final = np.float32(2**-15)
 
 _ROWS_PER_BLOCK: Final = 32
-"""Rows turned gray at a time, so that the intermediate integers stay in the cache."""
+"""Rows turned gray at a time, so that the intermediate numbers stay in the cache."""
 
 _UNIT: Final = 2048
 """Fixed-point 1.0 of the interpolation weights."""
@@ -35,13 +36,7 @@ def bgr_to_gray(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ValueError(f"A BGR frame must be uint8 (H, W, 3), got {bgr.dtype} {bgr.shape}.")
     gray = np.empty(bgr.shape[:2], np.uint8)
-    for top in range(0, len(bgr), _ROWS_PER_BLOCK):
-        block = bgr[top : top + _ROWS_PER_BLOCK]
-        total = np.full(block.shape[:2], _LUMA_HALF, np.uint32)
-        for channel, weight in enumerate(_BGR_WEIGHTS):
-            total += block[..., channel] * weight
-        total >>= _LUMA_BITS
-        gray[top : top + _ROWS_PER_BLOCK] = total
+    _Luma(bgr.shape[1]).make(bgr, gray)
     return gray
 
 
@@ -58,23 +53,107 @@ def resize_gray(gray: NDArray[np.uint8], width_px: int, height_px: int) -> NDArr
         )
     if gray.shape == (height_px, width_px):
         return gray.copy()
-    left, right, left_share, right_share = _axis(gray.shape[1], width_px)
-    above, below, above_share, below_share = _axis(gray.shape[0], height_px)
-    used, place = np.unique(np.concatenate([above, below]), return_inverse=True)
-    rows = gray[used]
-    # OpenCV gives the border column all of the weight, but splits that of the border row
-    stretched = rows.take(left, axis=1, mode="clip") * np.where(right == left, _UNIT, left_share)
-    stretched += rows.take(right, axis=1, mode="clip") * np.where(right == left, 0, right_share)
-    stretched >>= 4
-    upper = stretched[place[:height_px]] * above_share[:, None]
-    lower = stretched[place[height_px:]] * below_share[:, None]
-    upper >>= 16
-    lower >>= 16
-    upper += lower
-    upper += 2
-    upper >>= 2
-    resized: NDArray[np.uint8] = upper.astype(np.uint8)
-    return resized
+    resizer = _Resizer((len(gray), gray.shape[1]), width_px, height_px)
+    return resizer.resize(gray[resizer.rows])
+
+
+class GrayMaker:
+    """``resize_gray(bgr_to_gray(bgr), ...)`` for many frames of one size, in the same memory.
+
+    Only those rows are made gray that the resize reads.
+    """
+
+    def __init__(self, shape: tuple[int, int], width_px: int, height_px: int) -> None:
+        """Prepare for frames of `shape` (H, W) that become `height_px` x `width_px`."""
+        self._shape = (*shape, 3)
+        self._luma = _Luma(shape[1])
+        self._resizer = None
+        if shape != (height_px, width_px):
+            self._resizer = _Resizer(shape, width_px, height_px)
+            shape = (len(self._resizer.rows), shape[1])
+            self._rows = np.empty((*shape, 3), np.uint8)
+        self._gray = np.empty(shape, np.uint8)
+
+    def make(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return `bgr` (H, W, 3) in gray, at the other size; good until the next call.
+
+        Raises:
+            ValueError: `bgr` is not uint8 of the shape that was named.
+        """
+        if bgr.dtype != np.uint8 or bgr.shape != self._shape:
+            raise ValueError(f"Wanted uint8 {self._shape}, got {bgr.dtype} {bgr.shape}.")
+        if self._resizer is None:
+            self._luma.make(bgr, self._gray)
+            return self._gray
+        np.take(bgr, self._resizer.rows, axis=0, out=self._rows, mode="clip")
+        self._luma.make(self._rows, self._gray)
+        return self._resizer.resize(self._gray)
+
+
+class _Luma:
+    """The luma of frames of one width."""
+
+    def __init__(self, width_px: int) -> None:
+        """Take working memory for some rows."""
+        self._channels = np.empty((_ROWS_PER_BLOCK * width_px, 3), np.float32)
+        self._total = np.empty(_ROWS_PER_BLOCK * width_px, np.float32)
+
+    def make(self, bgr: NDArray[np.uint8], gray: NDArray[np.uint8]) -> None:
+        """Fill `gray` (H, W) from `bgr` (H, W, 3)."""
+        for top in range(0, len(bgr), _ROWS_PER_BLOCK):
+            block = bgr[top : top + _ROWS_PER_BLOCK].reshape(-1, 3)
+            channels, total = self._channels[: len(block)], self._total[: len(block)]
+            np.copyto(channels, block)
+            np.matmul(channels, _BGR_WEIGHTS, out=total)
+            total += _LUMA_HALF
+            total *= _LUMA_UNIT
+            target = gray[top : top + _ROWS_PER_BLOCK].reshape(-1)
+            np.copyto(target, total, casting="unsafe")  # the fraction is dropped
+
+
+class _Resizer:
+    """Bilinear resize of gray frames of one size.
+
+    Attributes:
+        rows: Source rows that it reads.
+    """
+
+    def __init__(self, shape: tuple[int, int], width_px: int, height_px: int) -> None:
+        """Prepare for frames of `shape` (H, W), with working memory."""
+        self._left, self._right, left_share, right_share = _axis(shape[1], width_px)
+        above, below, above_share, below_share = _axis(shape[0], height_px)
+        self.rows, place = np.unique(np.concatenate([above, below]), return_inverse=True)
+        self._above, self._below = place[:height_px], place[height_px:]
+        # OpenCV gives the border column all of the weight, but splits that of the border row
+        at_border = self._right == self._left
+        self._left_share = np.where(at_border, np.int32(_UNIT), left_share)
+        self._right_share = np.where(at_border, np.int32(0), right_share)
+        self._above_share, self._below_share = above_share[:, None], below_share[:, None]
+        self._picked = np.empty((len(self.rows), width_px), np.uint8)
+        self._stretched, self._other = np.empty((2, len(self.rows), width_px), np.int32)
+        self._upper, self._lower = np.empty((2, height_px, width_px), np.int32)
+
+    def resize(self, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the resized frame, given those of its rows that count."""
+        picked, stretched, other = self._picked, self._stretched, self._other
+        np.take(rows, self._left, axis=1, out=picked, mode="clip")
+        np.multiply(picked, self._left_share, out=stretched)
+        np.take(rows, self._right, axis=1, out=picked, mode="clip")
+        np.multiply(picked, self._right_share, out=other)
+        stretched += other
+        stretched >>= 4
+        upper, lower = self._upper, self._lower
+        np.take(stretched, self._above, axis=0, out=upper, mode="clip")
+        np.take(stretched, self._below, axis=0, out=lower, mode="clip")
+        upper *= self._above_share
+        lower *= self._below_share
+        upper >>= 16
+        lower >>= 16
+        upper += lower
+        upper += 2
+        upper >>= 2
+        resized: NDArray[np.uint8] = upper.astype(np.uint8)
+        return resized
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
+from kinetics_assets.engines.gray import GrayMaker
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.media.naming import naming
@@ -43,11 +43,15 @@ def gray(source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps) -> Fram
         size = picture_size(first, way, video, recipe=recipe)
         to_bgr = bgr_maker("BILINEAR")
         begin = _write_header(file, 0, size)
+        maker, shape = None, (0, 0)
         count, frame = 0, first
         while frame is not None:
-            luma = bgr_to_gray(to_bgr(frame, size_of(frame)))
-            upright = np.ascontiguousarray(turned(luma, way))
-            file.write(resize_gray(upright, size.width_px, size.height_px).data)
+            # turned before it is made grey: a turn moves whole pixels, so the order is all one
+            bgr = np.ascontiguousarray(turned(to_bgr(frame, size_of(frame)), way))
+            if maker is None or bgr.shape[:2] != shape:
+                shape = (bgr.shape[0], bgr.shape[1])
+                maker = GrayMaker(shape, size.width_px, size.height_px)
+            file.write(maker.make(bgr).data)
             count += 1
             frame = next(pictures, None)
         file.seek(0)

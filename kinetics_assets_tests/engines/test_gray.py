@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
+from kinetics_assets.engines.gray import GrayMaker, bgr_to_gray, resize_gray
 from kinetics_assets_tests.engines.moving import moving_texture
 
 cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")
@@ -54,6 +54,29 @@ def test_resize_is_opencv_s(source: str, width: int, height: int) -> None:
     assert differing <= 0.01
 
 
+@pytest.mark.parametrize("shape", [(135, 241), (1, 7), (85, 64), (33, 64)])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_many_frames_are_made_like_single_ones(
+    shape: tuple[int, int], width: int, height: int
+) -> None:
+    """Gray and resize of one frame after another give what both give apart, frame by frame."""
+    random = np.random.default_rng(3)
+    maker = GrayMaker(shape, width, height)
+    for _ in range(3):
+        bgr = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        apart = resize_gray(bgr_to_gray(bgr), width, height)
+        assert np.array_equal(maker.make(bgr), apart)
+
+
+def test_every_colour_is_exact() -> None:
+    """The luma is the integer formula, for all sums that floats of 32 bits have to hold."""
+    random = np.random.default_rng(4)
+    corners = np.stack(np.meshgrid(*[[0, 1, 127, 128, 254, 255]] * 3), -1).reshape(1, -1, 3)
+    bgr = np.concatenate([corners, random.integers(0, 256, (1, 100_000, 3))], axis=1)
+    wanted = (bgr @ np.array([3735, 19235, 9798]) + (1 << 14)) >> 15
+    assert np.array_equal(bgr_to_gray(bgr.astype(np.uint8)), wanted)
+
+
 def test_same_size_is_a_copy() -> None:
     """Nothing is interpolated at the same size, and the result is not the argument."""
     gray = moving_texture(0, 0)[0]
@@ -67,6 +90,8 @@ def test_wrong_arrays_are_refused() -> None:
     gray = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="BGR"):
         bgr_to_gray(gray)
+    with pytest.raises(ValueError, match="Wanted"):
+        GrayMaker((4, 4), 2, 2).make(np.zeros((4, 5, 3), np.uint8))
     with pytest.raises(ValueError, match="0x4"):
         resize_gray(gray, 0, 4)
     with pytest.raises(ValueError, match="resize"):
