@@ -30,6 +30,11 @@ class Denseflow:
         return [json.loads(line) for line in lines]
 
     @property
+    def hangs(self) -> int:
+        """How many runs have come so far that they do no more."""
+        return len(list(self.path.parent.glob("hangs-*")))
+
+    @property
     def videos(self) -> list[str]:
         """Names of the files that the links of each run led to."""
         return [run["video"] for run in self.runs]

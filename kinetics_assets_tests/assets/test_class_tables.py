@@ -57,7 +57,7 @@ def test_reasons_sources_and_the_rest_are_shown(tmp_path: Path) -> None:
     reasons = {record["reason"]: record for record in records(shown["reasons"])}
     assert set(reasons) == {"network", "download_failed"}
     assert reasons["network"]["kind"] == "retryable"
-    assert reasons["network"]["next_due"] == "2026-11-22 13:00"
+    assert reasons["network"]["next_due"] == "2020-11-22 13:00"
     assert reasons["network"]["example"] == "local: network in words"
     (local,) = records(shown["sources"])
     assert (local["source"], local["clips"]) == ("local", 2)

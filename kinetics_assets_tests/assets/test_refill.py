@@ -24,7 +24,7 @@ from kinetics_assets.core.needs import USUAL_NEEDS, Need
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
-from kinetics_assets_tests.stages.prepared import CLASSES, fail, output, prepared
+from kinetics_assets_tests.stages.prepared import AGES_HOURS, CLASSES, fail, output, prepared
 
 TRAIN, VAL = Split.TRAIN, Split.VAL
 A, B, C, D, E = CLASSES
@@ -152,8 +152,8 @@ def test_the_launchpads_own_config_refills_exactly_the_classes_in_need(
     layout, instance = Layout.of(settings), workspace.instance
     layout.manifest(TRAIN, Stage.VIDEOS, A).unlink()
     output(settings, VAL, Stage.RESIZED, B).unlink()
-    fail(settings, TRAIN, C, Reason.NETWORK, hours=-9999)
-    fail(settings, TRAIN, D, Reason.NETWORK, hours=9999)
+    fail(settings, TRAIN, C, Reason.NETWORK, hours=-AGES_HOURS)
+    fail(settings, TRAIN, D, Reason.NETWORK, hours=AGES_HOURS)
     config = launchpad(workspace)
     options = config["ops"]["refill"]["config"]
     assert options["states"] == list(USUAL_NEEDS)

@@ -20,7 +20,7 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.host_pace import HostPace
 from kinetics_assets.runs import dagster_home, open_instance
-from kinetics_assets_tests.stages.prepared import CLASSES, fail, output, prepared
+from kinetics_assets_tests.stages.prepared import AGES_HOURS, CLASSES, fail, output, prepared
 
 TRAIN, VAL = Split.TRAIN, Split.VAL
 A, B, C, D, E = CLASSES
@@ -73,8 +73,8 @@ def test_nothing_to_do_is_said_and_launches_nothing(settings: Settings, say: Say
 
 def test_a_dry_run_says_what_and_why_and_adds_nothing(settings: Settings, say: Say) -> None:
     """Classes and reasons, those that wait included, in words and as JSON."""
-    fail(settings, TRAIN, A, Reason.NETWORK, hours=-9999)
-    fail(settings, VAL, B, Reason.NETWORK, hours=9999)
+    fail(settings, TRAIN, A, Reason.NETWORK, hours=-AGES_HOURS)
+    fail(settings, VAL, B, Reason.NETWORK, hours=AGES_HOURS)
     code, out, _ = say("--dry-run")
     assert code == 0
     assert "demo: 1 class to refill:" in out
@@ -93,8 +93,8 @@ def test_a_dry_run_says_what_and_why_and_adds_nothing(settings: Settings, say: S
 
 def test_options_reach_the_backfill(settings: Settings, say: Say) -> None:
     """Chosen by reason and before its time, the class's runs are told to retry just that."""
-    fail(settings, TRAIN, A, Reason.VIDEO_REMOVED, hours=9999)
-    fail(settings, VAL, B, Reason.NETWORK, hours=9999)
+    fail(settings, TRAIN, A, Reason.VIDEO_REMOVED, hours=AGES_HOURS)
+    fail(settings, VAL, B, Reason.NETWORK, hours=AGES_HOURS)
     output(settings, TRAIN, Stage.VIDEOS, C).unlink()
     code, out, _ = say("--reason", "network", "--retry-now", "--json")
     told = json.loads(out)
@@ -113,7 +113,7 @@ def test_retry_now_ends_the_pause_of_a_source(settings: Settings, say: Say) -> N
         '[sources]\norder = ["youtube"]\nloopback_hosts = ["127.0.0.1:9"]\n'
         'youtube_url = "http://127.0.0.1:9/{id}.mp4"\n'
     )
-    fail(settings, VAL, B, Reason.NETWORK, hours=9999)
+    fail(settings, VAL, B, Reason.NETWORK, hours=AGES_HOURS)
     pace = HostPace("127.0.0.1:9")
     pace.pause(3600.0, cause="bot check")
     say("--reason", "network", "--dry-run", "--retry-now")

@@ -13,7 +13,7 @@ from kinetics_assets.core.clips import Split
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
-from kinetics_assets_tests.stages.prepared import CLASSES, fail, prepared
+from kinetics_assets_tests.stages.prepared import AGES_HOURS, CLASSES, fail, prepared
 
 TRAIN, VAL = Split.TRAIN, Split.VAL
 A, B, *_ = CLASSES
@@ -27,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
     (made.root / "kinetics.toml").write_text(
         f'[sources]\norder = ["local"]\nlocal_folders = ["{tmp_path / "local"}"]\n'
     )
-    fail(made, TRAIN, A, Reason.NETWORK, Reason.DOWNLOAD_FAILED, hours=9999)
+    fail(made, TRAIN, A, Reason.NETWORK, Reason.DOWNLOAD_FAILED, hours=AGES_HOURS)
     fail(made, VAL, B, Reason.VIDEO_REMOVED, status=Status.UNAVAILABLE)
     return made
 

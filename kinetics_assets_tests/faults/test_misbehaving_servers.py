@@ -186,6 +186,7 @@ def server() -> Iterator[MisbehavingServer]:
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses that no server asks for be short; how they grow is tested where they are."""
     monkeypatch.setattr("kinetics_assets.io.resume.backoff_seconds", lambda *_, **__: 0.01)
+    monkeypatch.setattr("kinetics_assets.sources.youtube._BACKOFF_SECONDS", 0.01)
 
 
 def archive_of(payload: bytes) -> bytes:

@@ -94,8 +94,11 @@ def work(video: Path, options: dict[str, str], *, mode: str) -> int:
     if mode == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "hang":
+        (HERE / f"hangs-{os.getpid()}").touch()
         while True:
-            time.sleep(60)
+            say("still at it")
+            sys.stdout.flush()
+            time.sleep(0.1)
     say(f"1 videos ({pairs + 1} frames, {pairs} tvl1 flows) processed, using 0.1s")
     return 7 if mode == "bad_status" else 0
 

@@ -133,7 +133,7 @@ def test_a_pause_is_waited_for_unless_told_otherwise(settings: Settings) -> None
     selection = choose(settings)
     assert not selection.chosen
     assert waiting(selection) == {
-        (TRAIN, VIDEOS, A): "nothing is due before 2026-11-22 14:00 UTC (--retry-now)",
+        (TRAIN, VIDEOS, A): "nothing is due before 2020-11-22 14:00 UTC (--retry-now)",
         (TRAIN, RESIZED, A): "waits for videos",
     }
     chosen = choose(settings, retry_now=True)
