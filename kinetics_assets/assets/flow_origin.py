@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from kinetics_assets.core.manifest import Status
-
 if TYPE_CHECKING:
     from kinetics_assets.stages.report import StageReport
 
@@ -28,6 +26,8 @@ def flow_origin(report: StageReport) -> dict[str, dg.MetadataValue]:
     that was made alike; ``engine_now`` is what clips are made with now, and by whose choice. There
     is ``mixed_flow`` only where clips of several engines or profiles are side by side.
     """
+    from kinetics_assets.core.manifest import Status
+
     values: dict[str, dg.MetadataValue] = {"engine_now": dg.MetadataValue.text(_engine_now(report))}
     clips: Counter[tuple[str, str, str]] = Counter()
     pairs: Counter[tuple[str, str, str]] = Counter()
