@@ -10,6 +10,8 @@
                   (cpu_kernels.py: its numba kernels; cpu_taps.py: one vector instruction of them)
     cuda/         the same profile on CUDA devices, see its own table
     opencv_cpu.py OpenCV's own TV-L1 on the CPU, another algorithm; opencv_wheel.py: its base
+    opencv_cuda/  what a CUDA build of OpenCV has, in its own interpreter, see its own table
+    denseflow.py  the program of that name, one process per video
     preview.py    OpenCV's DIS and Farneback: other algorithms, only by explicit name
     quantise.py   flow in pixels <-> 8-bit grey levels
     registry.py   name -> engine
