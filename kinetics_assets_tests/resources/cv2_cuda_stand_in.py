@@ -31,6 +31,7 @@ _HERE = Path(__file__).resolve().parent
 _TOLD = json.loads((_HERE / "behaviour.json").read_text())
 _KNOWN_ROWS = 240
 _BUILD = "General configuration for OpenCV {}\n  NVIDIA CUDA:                   {}\n"
+_CODES = {-217: "Gpu API call", -216: "No CUDA support", -215: "Assertion failed", -206: "Bad func"}
 __version__ = _TOLD.get("version", "4.10.0")
 
 
@@ -40,7 +41,9 @@ class error(Exception):
     def __init__(self, code: int, words: str) -> None:
         """Keep what the real one has."""
         self.code, self.err = code, words
-        super().__init__(f"OpenCV({__version__}) stand-in.cpp:1: error: ({code}:...) {words}")
+        name = _CODES[code]
+        where = f"OpenCV({__version__}) modules/cudaoptflow/src/stand_in.cpp:1"
+        super().__init__(f"{where}: error: ({code}:{name}) {words}")
 
 
 def getBuildInformation() -> str:
@@ -98,6 +101,7 @@ class GpuMat:
     def __init__(self, array: np.ndarray | None = None) -> None:
         """Take a copy of `array`."""
         self._array = None if array is None else np.array(array)
+        self.needs: Stream | None = None
 
     def upload(self, array: np.ndarray, stream: Stream | None = None) -> None:
         """Take a copy of `array`."""
@@ -105,13 +109,17 @@ class GpuMat:
             raise error(-215, "arr is not a numerical tuple")
         if stream is not None and not isinstance(stream, Stream):
             raise error(-215, "stream is no Stream")
+        if stream is not None:
+            stream.is_waited_for = False
+        self.needs = stream
         self._array = np.array(array)
         _note("upload", type=str(array.dtype))
 
     def download(self, stream: Stream | None = None) -> np.ndarray:
         """Return a copy."""
-        if self._array is None or stream is not None:
-            raise error(-215, "empty")
+        is_there = self.needs is None or self.needs.is_waited_for
+        if self._array is None or stream is not None or not is_there:
+            raise error(-215, "there is nothing yet")
         return self._array.copy()
 
 
@@ -155,7 +163,9 @@ class _Dense:
             os.write(1, b"[ INFO] junk\n{}\n" * 99)
         if mode == "chatter":
             os.write(2, b"warning\n" * 40_000)
-        return GpuMat(field)
+        result = GpuMat(field)
+        result.needs = stream
+        return result
 
 
 class OpticalFlowDual_TVL1(_Dense):

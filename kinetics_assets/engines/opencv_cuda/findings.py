@@ -45,7 +45,7 @@ _MEANINGS: Final[tuple[tuple[str, Kind, str], ...]] = (
         "This GPU has no hardware for optical flow: use one of the Turing generation or newer",
     ),
     (
-        "compiled without CUDA|no cuda",
+        "compiled without CUDA",
         "class",
         "Build OpenCV with the module cudalegacy (-DBUILD_opencv_cudalegacy=ON)",
     ),
@@ -55,7 +55,7 @@ _MEANINGS: Final[tuple[tuple[str, Kind, str], ...]] = (
         "Build OpenCV for this GPU (-DCUDA_ARCH_BIN=<its compute capability>)",
     ),
     (
-        r"cuda|nvidia|gpu api call|device",
+        "gpu api call|CUDA-capable|CUDA driver|cudaError",
         "device",
         "Check the driver (`nvidia-smi`), and that OpenCV was built for this GPU",
     ),
@@ -112,7 +112,7 @@ def trouble_of(words: str, *, python: str) -> Trouble:
     if is_out_of_memory(words):
         return Trouble(
             "memory",
-            f"The GPU's memory is full: {words}",
+            f"There is too little memory: {words}",
             "End what else is on that GPU (`nvidia-smi`), or make smaller frames (rawframes.size)",
         )
     says = f"cv2.cuda of {python} fails on frames known to be good: {words}"

@@ -76,7 +76,7 @@ def answer(question: dict[str, Any], shared: Shared, solver: Solver) -> dict[str
     except cv2.error as error:
         return {"error": words_of(error), "code": getattr(error, "code", None)}
     except MemoryError:
-        return {"error": "out of memory"}
+        return {"error": "out of memory, the machine's own"}
     except Exception as error:  # noqa: BLE001 - the other side judges
         return {"error": words_of(error)}
     return {"pairs": len(flow)}
@@ -123,11 +123,10 @@ class Solver:
         height, width = frames.shape[1:]
         self._make(method, width, height)
         read = read_hardware if method == "nvof" else read_float
-        before = upload(method, frames[0])
+        before = self._upload(method, frames[0])
         for pair in range(len(flow)):
-            after = upload(method, frames[pair + 1])
-            # without a stream every kernel is waited for; all uploads are done by now, which
-            # Farneback's own streams need before OpenCV 4.9
+            after = self._upload(method, frames[pair + 1])
+            # without a stream every kernel is waited for
             result = self._made.calc(before, after, None, stream=self._stream)
             self._stream.waitForCompletion()
             flow[pair] = read(self._made, result, width, height).transpose(2, 0, 1)
@@ -144,6 +143,16 @@ class Solver:
         self._key, self._made = (), None
         self._made = MAKERS[method](width, height)
         self._key = method, width, height
+
+    def _upload(self, method: str, frame: Any) -> Any:  # noqa: ANN401 - an array, a GpuMat
+        """Return a frame on the device: 8 bits, for Brox 0 to 1."""
+        import numpy as np
+
+        there = named("GpuMat")()
+        pixels = frame.astype(np.float32) / np.float32(255.0) if method == "brox" else frame
+        there.upload(pixels, self._stream)
+        self._stream.waitForCompletion()  # Farneback before 4.9 does not wait for it
+        return there
 
 
 def make_tvl1(width: int, height: int) -> Any:  # noqa: ANN401, ARG001 - OpenCV's object
@@ -178,15 +187,6 @@ MAKERS: dict[str, Callable[[int, int], Any]] = {
     "brox": make_brox,
     "nvof": make_nvof,
 }
-
-
-def upload(method: str, frame: Any) -> Any:  # noqa: ANN401 - an array, a GpuMat
-    """Return a frame on the device: 8 bits, for Brox 0 to 1; it is there when this returns."""
-    import numpy as np
-
-    there = named("GpuMat")()
-    there.upload(frame / np.float32(255.0) if method == "brox" else frame)
-    return there
 
 
 def read_float(made: Any, result: Any, width: int, height: int) -> Any:  # noqa: ANN401, ARG001

@@ -54,7 +54,7 @@ CASES = {
     "flow of another size": Case("wrong_size", CLIP, "not float32 (48, 64, 2)"),
     "flow that is not finite": Case("nan", CLIP, "not finite"),
     "hangs on one clip": Case("hang", errors.OverLimit, "time was up", 2),
-    "is out of memory": Case("out_of_memory", DEVICE, "memory is full", 2),
+    "is out of memory": Case("out_of_memory", DEVICE, "too little memory", 2),
     "the device is lost": Case("lost", DEVICE, "busy or unavailable", 1, ALWAYS),
     "crashes on every pair": Case("exits", TOOL, "terminate called", 1, ALWAYS),
     "hangs on every pair": Case("hang", TOOL, "time was up", 1, ALWAYS),

@@ -18,7 +18,6 @@ from kinetics_assets.engines.cpu import CpuEngine
 from kinetics_assets.engines.opencv_cuda import engine as engines
 from kinetics_assets.engines.opencv_cuda import session, worker
 from kinetics_assets.engines.opencv_cuda.engine import METHODS, OpenCvCudaEngine
-from kinetics_assets.engines.opencv_cuda.findings import slowness
 from kinetics_assets_tests.engines.moving import moving_texture
 from kinetics_assets_tests.opencvs import OpenCv
 from kinetics_assets_tests.processes import until
@@ -162,20 +161,3 @@ def test_a_worker_that_hangs_dies_with_its_owner(opencv: OpenCv) -> None:
         assert Path(f"/proc/{pid}").exists()
         owner.send_signal(signal.SIGKILL)
     until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the worker")
-
-
-@pytest.mark.parametrize(
-    ("opencv_version", "method", "is_slow"),
-    [
-        ("3.4.20", "tvl1", False),
-        ("4.0.0", "tvl1", True),
-        ("4.5.4-dev", "tvl1", True),
-        ("4.5.4", "farneback", False),
-        ("4.5.5", "tvl1", False),
-        ("4.10.0", "tvl1", False),
-        ("5.0.0-pre", "tvl1", False),
-    ],
-)
-def test_versions_with_a_slow_algorithm(opencv_version: str, method: str, is_slow: bool) -> None:
-    """Those of OpenCV that wait for the device in every iteration, for TV-L1 alone."""
-    assert bool(slowness(opencv_version, method)) == is_slow
