@@ -8,6 +8,7 @@
     reference.py  the profile word for word in NumPy: slow, the oracle of all tests
     cpu.py        the same profile at speed
                   (cpu_kernels.py: its numba kernels; cpu_taps.py: one vector instruction of them)
+    cpu_compiled/ the same kernels in C++, used where a compiler is; see its own table
     cuda/         the same profile on CUDA devices, see its own table
     opencv_cpu.py OpenCV's own TV-L1 on the CPU, another algorithm; opencv_wheel.py: its base
     opencv_cuda/  what a CUDA build of OpenCV has, in its own interpreter, see its own table

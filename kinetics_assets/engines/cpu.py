@@ -1,4 +1,9 @@
-"""TV-L1 of the profile "opencv4-cuda" on the CPU, at speed: numba kernels, a thread per pair.
+"""TV-L1 of the profile "opencv4-cuda" on the CPU, at speed: a thread per pair.
+
+The kernels are those of `cpu_compiled` where a C++ compiler is, else numba's: the same bits, so
+that nothing but `CpuEngine.versions` tells them apart. The environment variable
+KINETICS_CPU_KERNELS chooses: ``numba``; ``compiled``, which fails where they cannot be had; or
+``auto``, as without it.
 
 Results are bit for bit those of `reference.py`: where motion is fast the method lets rounding
 differences grow to visible size, so there are none (see bench/README.md).
@@ -10,15 +15,16 @@ import os
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinetics_assets.core.errors import ToolMissing
-from kinetics_assets.engines import tvl1
+from kinetics_assets.core.errors import SettingsError, ToolMissing
+from kinetics_assets.engines import reference, tvl1
 from kinetics_assets.engines.base import (
     Device,
     FlowField,
@@ -27,24 +33,50 @@ from kinetics_assets.engines.base import (
     checked_frames,
     flow_shape,
 )
+from kinetics_assets.engines.cpu_compiled import compiler
+from kinetics_assets.engines.cpu_compiled.kernels import REVISION, CompiledKernels
 from kinetics_assets.engines.quantise import quantise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 Plane: TypeAlias = NDArray[np.float32]
 
 _UPSCALE: Final = np.float32(1.0 / tvl1.SCALE_STEP)
 _NO_GAIN: Final = np.float32(1)
+_CHOICES: Final = ("auto", "compiled", "numba")
+_ONE_AT_A_TIME: Final = threading.Lock()
+
+
+class Kernels(Protocol):
+    """What does the work; `cpu_kernels` says what each of them does."""
+
+    def solve_level(
+        self, image0: Plane, texture: Plane, flow: Plane, iterations: NDArray[np.int32], /
+    ) -> None:
+        """Refine `flow` in place on one pyramid level."""
+
+    def gradient_texture(self, image: Plane, /) -> Plane:
+        """Return gradients, value and 1 of each pixel."""
+
+    def resize(
+        self,
+        source: Plane,
+        target: Plane,
+        ratio_y: np.float32,
+        ratio_x: np.float32,
+        gain: np.float32,
+        /,
+    ) -> None:
+        """Fill `target` with `gain` times `source`."""
 
 
 class CpuEngine:
     """The default engine where no GPU is.
 
-    Holds nothing but its thread count. The kernels are compiled on first use (about 15 s) and
-    cached on disk by numba; they run without the interpreter lock. When the process dies during
-    compilation, the cache is left as it was.
+    Holds nothing but its thread count. The kernels are compiled on first use (about 3 s, numba's
+    15 s) and kept on disk; they run without the interpreter lock. When the process dies during
+    compilation, what is kept is left as it was.
     """
 
     name: str = "cpu"
@@ -62,18 +94,23 @@ class CpuEngine:
             raise ValueError(f"The CPU engine needs at least one thread, got {threads}.")
 
     def versions(self) -> dict[str, str]:
-        """Return the revision of the kernels and the version of their compiler.
+        """Return the revision of the kernels and the name and version of their compiler.
 
         Raises:
-            ToolMissing: numba is not installed.
+            ToolMissing: numba is not installed, or kernels that were asked for cannot be had.
+            SettingsError: KINETICS_CPU_KERNELS is none of the choices.
         """
-        return {"cpu_kernels": _load_kernels().REVISION, "numba": version("numba")}
+        kernels = _load_kernels()
+        if isinstance(kernels, CompiledKernels):
+            return {"cpu_kernels": REVISION, "compiled": kernels.compiler}
+        return {"cpu_kernels": REVISION, "compiled": "no", "numba": version("numba")}
 
     def warm_up(self) -> None:
-        """Compile every kernel, or load it from the cache, so that no later call waits for it.
+        """Compile every kernel, or load it from the disk, so that no later call waits for it.
 
         Raises:
-            ToolMissing: numba is not installed.
+            ToolMissing: as `versions`.
+            SettingsError: as `versions`.
         """
         self.flow(np.zeros((2, 32, 32), np.uint8))
 
@@ -104,10 +141,11 @@ class CpuEngine:
 
     def _each_pair(self, frames: GrayFrames, keep: Callable[[int, Plane], None]) -> None:
         """Solve all pairs of consecutive frames on the threads and hand each one to `keep`."""
-        pyramids = _Pyramids(frames)
+        kernels = _load_kernels()
+        pyramids = _Pyramids(kernels, frames)
 
         def solve(pair: int) -> None:
-            keep(pair, _solve(pyramids.take(pair), pyramids.take(pair + 1)).flow)
+            keep(pair, _solve(kernels, pyramids.take(pair), pyramids.take(pair + 1)).flow)
 
         pairs = range(max(len(frames) - 1, 0))
         if self.threads == 1 or len(pairs) < 2:
@@ -125,8 +163,9 @@ class _Pyramids:
     Pairs are started in order, so only about one pyramid per thread is alive at a time.
     """
 
-    def __init__(self, frames: GrayFrames) -> None:
+    def __init__(self, kernels: Kernels, frames: GrayFrames) -> None:
         """Serve the pyramids of `frames`."""
+        self._kernels = kernels
         self._frames = frames
         self._sizes = tvl1.level_sizes(*frames.shape[1:])
         self._locks = [threading.Lock() for _ in frames]
@@ -137,7 +176,7 @@ class _Pyramids:
         with self._locks[index]:
             levels = self._waiting.pop(index, None)
             if levels is None:
-                levels = _pyramid(self._frames[index], self._sizes)
+                levels = _pyramid(self._kernels, self._frames[index], self._sizes)
                 if 0 < index < len(self._locks) - 1:
                     self._waiting[index] = levels
             return levels
@@ -147,16 +186,25 @@ def solve_pair(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tvl1.Pair
     """Return the flow from `first` to `second`, two gray frames (H, W) of one size.
 
     Raises:
-        ToolMissing: numba is not installed.
+        ToolMissing: as `CpuEngine.versions`.
+        SettingsError: as `CpuEngine.versions`.
     """
+    return _solve_pair(_load_kernels(), first, second)
+
+
+def _solve_pair(
+    kernels: Kernels, first: NDArray[np.uint8], second: NDArray[np.uint8]
+) -> tvl1.PairSolution:
+    """Return the flow from `first` to `second` as these kernels compute it."""
     sizes = tvl1.level_sizes(*first.shape)
-    return _solve(_pyramid(first, sizes), _pyramid(second, sizes))
+    return _solve(kernels, _pyramid(kernels, first, sizes), _pyramid(kernels, second, sizes))
 
 
-def _pyramid(frame: NDArray[np.uint8], sizes: list[tuple[int, int]]) -> list[Plane]:
+def _pyramid(
+    kernels: Kernels, frame: NDArray[np.uint8], sizes: list[tuple[int, int]]
+) -> list[Plane]:
     """Return `frame` at each size, each level made from the one above."""
-    kernels = _load_kernels()
-    levels: list[Plane] = [frame.astype(np.float32)]
+    levels: list[Plane] = [frame.astype(np.float32, order="C")]
     for size in sizes[1:]:
         level = np.empty(size, np.float32)
         kernels.resize(levels[-1], level, _UPSCALE, _UPSCALE, _NO_GAIN)
@@ -164,22 +212,20 @@ def _pyramid(frame: NDArray[np.uint8], sizes: list[tuple[int, int]]) -> list[Pla
     return levels
 
 
-def _solve(first: list[Plane], second: list[Plane]) -> tvl1.PairSolution:
+def _solve(kernels: Kernels, first: list[Plane], second: list[Plane]) -> tvl1.PairSolution:
     """Return the flow between two frames, given as pyramids, coarse to fine."""
-    kernels = _load_kernels()
     flow: Plane = np.zeros((2, *first[-1].shape), np.float32)
     iterations = np.zeros((len(first), tvl1.WARPS), np.int32)
     for level in reversed(range(len(first))):
         texture = kernels.gradient_texture(second[level])
         kernels.solve_level(first[level], texture, flow, iterations[level])
         if level > 0:
-            flow = _upscaled(flow, first[level - 1].shape)
+            flow = _upscaled(kernels, flow, first[level - 1].shape)
     return tvl1.PairSolution(flow, iterations)
 
 
-def _upscaled(flow: Plane, shape: tuple[int, ...]) -> Plane:
+def _upscaled(kernels: Kernels, flow: Plane, shape: tuple[int, ...]) -> Plane:
     """Return `flow` at `shape`, in pixels of that level (by the nominal step)."""
-    kernels = _load_kernels()
     finer = np.empty((2, *shape), np.float32)
     ratio_y, ratio_x = (
         np.float32(1.0 / (new / old)) for new, old in zip(shape, flow.shape[1:], strict=True)
@@ -196,7 +242,54 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _load_kernels() -> ModuleType:
+def _load_kernels() -> Kernels:
+    """Return the kernels to use: compiled ones where they can be had, unless chosen otherwise.
+
+    Raises:
+        ToolMissing: as `CpuEngine.versions`.
+        SettingsError: as `CpuEngine.versions`.
+    """
+    choice = os.environ.get(compiler.SWITCH) or "auto"
+    if choice not in _CHOICES:
+        raise SettingsError(
+            f"{compiler.SWITCH} is {choice!r}.", remedy=f"Allowed: {', '.join(_CHOICES)}."
+        )
+    if choice == "numba":
+        return _numba_kernels()
+    with _ONE_AT_A_TIME:
+        found = _compiled_kernels()
+    if isinstance(found, CompiledKernels):
+        return found
+    if choice == "compiled":
+        raise ToolMissing(
+            f"The compiled CPU kernels ({found})",
+            f"Install g++, or unset {compiler.SWITCH}: numba's kernels give the same flow.",
+        )
+    return _numba_kernels()
+
+
+@cache
+def _compiled_kernels() -> CompiledKernels | str:
+    """Return the compiled kernels, or why this process has none."""
+    try:
+        return CompiledKernels(*compiler.library_file(_computes_what_the_oracle_does))
+    except (compiler.NotCompiled, ToolMissing) as missing:
+        return str(missing)
+    except OSError as error:  # no room on the disk, or a disk whose files cannot be executed
+        return str(error)
+
+
+def _computes_what_the_oracle_does(library: Path, compiled_by: str) -> bool:
+    """Return whether a new library has the oracle's bits on noise: two levels, odd sizes."""
+    pair = np.random.default_rng(1).integers(0, 256, (2, 21, 37), dtype=np.uint8)
+    ours = _solve_pair(CompiledKernels(library, compiled_by), *pair)
+    oracle = reference.solve_pair(*pair)
+    return ours.flow.tobytes() == oracle.flow.tobytes() and np.array_equal(
+        ours.iterations, oracle.iterations
+    )
+
+
+def _numba_kernels() -> Kernels:
     """Return the kernel module; importing it imports numba, hence not at module level.
 
     Raises:
@@ -207,7 +300,7 @@ def _load_kernels() -> ModuleType:
         from kinetics_assets.engines import cpu_kernels
     except ImportError as error:
         raise ToolMissing("numba", f"Run `pip install numba` ({error}).") from error
-    return cpu_kernels
+    return cast("Kernels", cpu_kernels)
 
 
 def _choose_kernel_cache() -> None:

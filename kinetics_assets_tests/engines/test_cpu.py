@@ -1,8 +1,9 @@
-"""The fast CPU engine: equal to the oracle, and deterministic."""
+"""The fast CPU engine: equal to the oracle with either kind of kernels, and deterministic."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from kinetics_assets.core.errors import ToolMissing
 from kinetics_assets.engines import cpu, cpu_kernels, reference, tvl1
 from kinetics_assets.engines.cpu import CpuEngine
+from kinetics_assets.engines.cpu_compiled import compiler
 from kinetics_assets.engines.quantise import quantise
 from kinetics_assets_tests.engines.moving import (
     clip_pair,
@@ -39,6 +41,20 @@ PAIRS = [
 ]
 
 
+@pytest.fixture
+def numba_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the engine use the kernels of numba."""
+    monkeypatch.setenv(compiler.SWITCH, "numba")
+
+
+@pytest.fixture(params=["numba", "compiled"])
+def either_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the engine use the kernels of numba, and in a second test the compiled ones."""
+    if request.param == "compiled" and not any(map(shutil.which, compiler.COMPILERS)):
+        pytest.skip("no C++ compiler")
+    monkeypatch.setenv(compiler.SWITCH, request.param)
+
+
 def _levels(flow: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return grey levels with the usual bound."""
     return quantise(flow, bound_px=20)
@@ -62,6 +78,7 @@ def test_agrees_with_the_oracle_on_real_footage() -> None:
     assert np.median(list(agreements.values())) >= 0.999
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("first", [84, 100, 186])
 def test_is_the_oracle_bit_for_bit(first: int) -> None:
     """Fast motion and a scene cut, where any rounding difference would grow: the same bits."""
@@ -70,15 +87,17 @@ def test_is_the_oracle_bit_for_bit(first: int) -> None:
     assert np.array_equal(ours.flow, oracle.flow)
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_runs_as_many_iterations_as_the_oracle() -> None:
     """Odd sizes and one level alone too: the stop rule ends every warp where the oracle's does."""
-    for width, height in [(96, 72), (61, 45), (33, 17)]:
+    for width, height in [(96, 72), (61, 45), (33, 17), (5, 3), (1, 1)]:
         pair = moving_texture(1.4, 0.7, width_px=width, height_px=height)
         ours, oracle = cpu.solve_pair(*pair), reference.solve_pair(*pair)
         assert ours.iterations.tolist() == oracle.iterations.tolist()
         assert np.array_equal(ours.flow, oracle.flow)
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_flow_far_outside_the_image_is_the_oracles() -> None:
     """Noise, whose flow leaves the image on all sides, meets the replicated border alike."""
     pair = np.random.default_rng(11).integers(0, 256, (2, 24, 30), dtype=np.uint8)
@@ -108,12 +127,14 @@ def test_known_motion_is_found(shift: tuple[float, float]) -> None:
     assert end_point_error_px(flow[0], *shift) < 0.3
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_equal_frames_do_not_move() -> None:
     """Equal frames have exactly zero flow."""
     frame = moving_texture(0, 0)[0]
     assert not CpuEngine(threads=2).flow(np.stack([frame] * 4)).any()
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_a_pair_does_not_depend_on_its_company() -> None:
     """Alone, in a clip, on one thread or on four, after another size: the same bits."""
     random = np.random.default_rng(5)
@@ -152,6 +173,7 @@ def test_threads_must_be_positive() -> None:
     assert CpuEngine().threads >= 1
 
 
+@pytest.mark.usefixtures("numba_kernels")
 def test_warm_up_compiles_every_kernel() -> None:
     """After `warm_up` a call compiles nothing more, whatever the frame."""
     CpuEngine(threads=1).warm_up()
@@ -195,6 +217,7 @@ def test_kernels_are_cached_somewhere_without_a_home(
     assert folder.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.usefixtures("numba_kernels")
 def test_missing_numba_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without numba the error says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "kinetics_assets.engines.cpu_kernels", None)

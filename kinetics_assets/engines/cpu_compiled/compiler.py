@@ -1,0 +1,123 @@
+"""The C++ kernels as a library for the CPU at hand: compiled on first use, kept for the next."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from kinetics_assets.engines import tvl1
+from kinetics_assets.io.programs import clean_environment, run_program
+
+SOURCE: Final = Path(__file__).with_name("tvl1.cpp")
+
+COMPILERS: Final = ("g++", "clang++")
+"""Tried in this order; only the first that is on the PATH."""
+
+EXACT: Final = ("-ffp-contract=off", "-fno-fast-math")
+"""What makes the kernels equal to the oracle: no fused multiply-add, nothing reordered."""
+
+FAST: Final = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
+"""What makes them fast; the last two only say that nobody looks at errno or exception flags."""
+
+SWITCH: Final = "KINETICS_CPU_KERNELS"
+"""The environment variable that chooses between these kernels and numba's; see `cpu.py`."""
+
+_SECONDS: Final = 300.0
+_REFUSED: Final = ".refused"
+
+
+class NotCompiled(Exception):
+    """There are no compiled kernels; says why. Never reaches a user: numba does the work."""
+
+
+def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
+    """Return the file of the compiled kernels, and the name and version of their compiler.
+
+    What is kept is found again by source, options, and what the compiler says of itself and of
+    this CPU; so a home that several machines share is no danger.
+
+    Args:
+        is_right: Asked once, before a new library is kept; a library that it refuses is not tried
+            again. Takes its file and the name of the compiler.
+
+    Raises:
+        NotCompiled: there is no C++ compiler, or none that makes right kernels.
+        ToolMissing: no process can be started.
+        OSError: the library cannot be kept.
+    """
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if compiler is None:
+        raise NotCompiled(f"neither {' nor '.join(COMPILERS)} is on the PATH")
+    folder = _cache_folder()
+    with tempfile.TemporaryDirectory(prefix="compile-", dir=folder) as scratch:
+        partial, facts = Path(scratch) / "kernels.so", Path(scratch) / "macros.h"
+        _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
+        macros = facts.read_text(encoding="utf-8", errors="replace")
+        name = _name_of(compiler, macros)
+        key = repr((SOURCE.read_bytes(), options(), compiler, macros))
+        path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
+        if path.exists():
+            return path, name
+        refused = path.with_suffix(_REFUSED)
+        if not refused.exists():
+            _run([compiler, *options(), "-fPIC", "-shared", "-w", str(SOURCE), "-o", str(partial)])
+            if is_right(partial, name):
+                partial.replace(path)
+                return path, name
+            refused.touch()
+    raise NotCompiled(f"the machine code that {name} makes does not compute what it should")
+
+
+def options() -> tuple[str, ...]:
+    """Return the options that decide what the machine code computes, and how fast."""
+    numbers = {
+        "TAU": tvl1.TAU,
+        "LAMBDA": tvl1.LAMBDA,
+        "THETA": tvl1.THETA,
+        "EPSILON": tvl1.EPSILON,
+        "FLAT": tvl1.FLT_EPSILON,
+    }
+    return (
+        *("-std=c++17", *FAST, *EXACT),
+        *(f"-D{name}={number.hex()}" for name, number in numbers.items()),
+        *(f"-DWARPS={tvl1.WARPS}", f"-DMAX_ITERATIONS={tvl1.MAX_ITERATIONS}"),
+    )
+
+
+def _run(argv: list[str]) -> None:
+    """Run the compiler.
+
+    Raises:
+        NotCompiled: it failed.
+        ToolMissing: no process can be started.
+    """
+    folder = Path(argv[-1]).parent
+    environment = {**clean_environment(os.environ), "TMPDIR": str(folder)}
+    end = run_program(argv, env=environment, folder=folder, seconds=_SECONDS)
+    if end.status != 0:
+        raise NotCompiled(f"{Path(argv[0]).name} {end}: {end.words}")
+
+
+def _name_of(compiler: str, macros: str) -> str:
+    """Return name and version of the compiler, from the macros that it defines."""
+    lines = (line.split(maxsplit=2) for line in macros.splitlines())
+    values = {line[1]: line[2].strip('"') for line in lines if len(line) == 3}
+    return f"{Path(compiler).name} {values.get('__VERSION__', 'of unknown version')}"
+
+
+def _cache_folder() -> Path:
+    """Return this user's folder for compiled kernels; a temporary one where none can be had."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = (Path(base) if base else Path.home() / ".cache") / "kinetics-assets" / "cpu"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or one that cannot be written
+        return Path(tempfile.mkdtemp(prefix="kinetics-assets-cpu-"))
+    if os.access(folder, os.W_OK):
+        return folder
+    return Path(tempfile.mkdtemp(prefix="kinetics-assets-cpu-"))

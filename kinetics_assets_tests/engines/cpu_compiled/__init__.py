@@ -1,0 +1,1 @@
+"""Tests of the CPU engine's compiled kernels."""
