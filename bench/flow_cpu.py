@@ -25,8 +25,10 @@ import numpy as np
 from footage import fetch
 from numpy.typing import NDArray
 
+from kinetics_assets.core.errors import ToolMissing
 from kinetics_assets.engines import reference
 from kinetics_assets.engines.cpu import CpuEngine, solve_pair
+from kinetics_assets.engines.cpu_compiled.compiler import SWITCH
 from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
 from kinetics_assets.engines.quantise import quantise
 
@@ -99,20 +101,47 @@ def pairs_of(name: str, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         yield index, np.stack(frames[index : index + 2])
 
 
-def measure(peer: Peer, pair: NDArray[np.uint8], folder: Path) -> dict[str, Any]:
-    """Return the costs of one pair: ours before and after the peer's, so that drift cancels."""
-    path = folder / "pair.npy"
-    np.save(path, pair)
-    ours = []
+def kernels_here() -> dict[str, dict[str, str]]:
+    """Return the versions of each kind of kernels that this machine can run, all compiled."""
+    engine, found = CpuEngine(threads=1), {}
+    for kind in ("numba", "compiled"):
+        os.environ[SWITCH] = kind
+        try:
+            engine.warm_up()
+        except ToolMissing as missing:
+            print(missing, file=sys.stderr)
+        else:
+            found[kind] = engine.versions()
+    return found
+
+
+def solve(kind: str, pair: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32]]:
+    """Return our CPU seconds and flow of one pair, with one kind of kernels."""
+    os.environ[SWITCH] = kind
     start = time.process_time()
     flow = solve_pair(*pair).flow
-    ours.append(time.process_time() - start)
+    return time.process_time() - start, flow
+
+
+def measure(
+    peer: Peer, kinds: list[str], pair: NDArray[np.uint8], folder: Path
+) -> tuple[dict[str, Any], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the costs of one pair, our flow and the peer's.
+
+    Ours is done before and after the peer's, so that drift cancels.
+    """
+    path = folder / "pair.npy"
+    np.save(path, pair)
+    before = {kind: solve(kind, pair) for kind in kinds}
     theirs, peer_flow = peer.solve(path)
-    start = time.process_time()
-    solve_pair(*pair)
-    ours.append(time.process_time() - start)
-    row = {"ours_s": sum(ours) / 2, "peer_s": theirs, "ratio": theirs / (sum(ours) / 2)}
-    return row | {"flow": flow, "peer_flow": peer_flow}
+    after = {kind: solve(kind, pair) for kind in reversed(kinds)}
+    flows = [flow for _, flow in (*before.values(), *after.values())]
+    assert all(flow.tobytes() == flows[0].tobytes() for flow in flows)
+    row: dict[str, Any] = {"peer_s": theirs}
+    for kind in kinds:
+        row[f"{kind}_s"] = (before[kind][0] + after[kind][0]) / 2
+        row[f"{kind}_ratio"] = theirs / row[f"{kind}_s"]
+    return row, flows[0], peer_flow
 
 
 def within_one_level(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -121,16 +150,22 @@ def within_one_level(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float((np.abs(levels[0] - levels[1]) <= 1).mean())
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(kinds: list[str], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the medians of `rows`; quality over those that were compared with the oracle."""
     judged = [row for row in rows if "ours_within_1" in row]
+    costs = {
+        kind: {
+            "ms": round(1e3 * median(row[f"{kind}_s"] for row in rows), 1),
+            "ratio": round(median(row[f"{kind}_ratio"] for row in rows), 2),
+            "ratio_min": round(min(row[f"{kind}_ratio"] for row in rows), 2),
+            "ratio_max": round(max(row[f"{kind}_ratio"] for row in rows), 2),
+        }
+        for kind in kinds
+    }
     return {
         "pairs": len(rows),
-        "ours_ms": round(1e3 * median(row["ours_s"] for row in rows), 1),
         "peer_ms": round(1e3 * median(row["peer_s"] for row in rows), 1),
-        "ratio": round(median(row["ratio"] for row in rows), 2),
-        "ratio_min": round(min(row["ratio"] for row in rows), 2),
-        "ratio_max": round(max(row["ratio"] for row in rows), 2),
+        **{kind: costs.get(kind) for kind in ("numba", "compiled")},
         "ours_within_1_level_of_oracle": round(median(r["ours_within_1"] for r in judged), 5),
         "peer_within_1_level_of_oracle": round(median(r["peer_within_1"] for r in judged), 5),
     }
@@ -143,15 +178,14 @@ def main() -> None:
     count = parser.parse_args().pairs
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})  # the peer inherits it; the two never run at the same time
-    engine = CpuEngine(threads=1)
-    engine.warm_up()
+    ours = kernels_here()
+    kinds = list(ours)
     per_clip: dict[str, list[dict[str, Any]]] = {}
     with running_peer() as peer, tempfile.TemporaryDirectory() as folder:
         for name in CLIPS:
             rows = per_clip.setdefault(name, [])
             for place, (index, pair) in enumerate(pairs_of(name, count)):
-                row = measure(peer, pair, Path(folder))
-                flow, peer_flow = row.pop("flow"), row.pop("peer_flow")
+                row, flow, peer_flow = measure(peer, kinds, pair, Path(folder))
                 cut = np.abs(pair[0].astype(np.int16) - pair[1]).mean() > CUT_LEVELS
                 if place % ORACLE_EVERY == 0 and not cut:
                     oracle = reference.solve_pair(*pair).flow
@@ -159,16 +193,17 @@ def main() -> None:
                     row["peer_within_1"] = within_one_level(peer_flow, oracle)
                 rows.append(row)
                 print(name, index, {key: round(value, 4) for key, value in row.items()}, flush=True)
-        versions = {"peer": peer.versions, "ours": engine.versions()}
-    every = summary([row for rows in per_clip.values() for row in rows])
+        versions = {"peer": peer.versions, **ours}
+    every = summary(kinds, [row for rows in per_clip.values() for row in rows])
     details = {
         "what": "CPU time per pair, peer over ours, median over pairs; one thread on one core",
+        "kernels": kinds[-1],
         "size": f"{WIDTH_PX}x{HEIGHT_PX}",
         "all": every,
-        "clips": {name: summary(rows) for name, rows in per_clip.items()},
+        "clips": {name: summary(kinds, rows) for name, rows in per_clip.items()},
         "versions": versions,
     }
-    print(json.dumps({"ratio": every["ratio"], "details": details}))
+    print(json.dumps({"ratio": every[kinds[-1]]["ratio"], "details": details}))
 
 
 if __name__ == "__main__":

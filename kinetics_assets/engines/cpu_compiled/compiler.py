@@ -18,11 +18,14 @@ SOURCE: Final = Path(__file__).with_name("tvl1.cpp")
 COMPILERS: Final = ("g++", "clang++")
 """Tried in this order; only the first that is on the PATH."""
 
-EXACT: Final = ("-ffp-contract=off", "-fno-fast-math")
+EXACT: Final = ("-fno-fast-math", "-ffp-contract=off")
 """What makes the kernels equal to the oracle: no fused multiply-add, nothing reordered."""
 
 FAST: Final = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
-"""What makes them fast; the last two only say that nobody looks at errno or exception flags."""
+"""What makes them fast; the last two only say that nobody looks at errno or exception flags.
+
+They come after `-fno-fast-math`, which would undo these two, at a quarter of the speed.
+"""
 
 SWITCH: Final = "KINETICS_CPU_KERNELS"
 """The environment variable that chooses between these kernels and numba's; see `cpu.py`."""
@@ -83,7 +86,7 @@ def options() -> tuple[str, ...]:
         "FLAT": tvl1.FLT_EPSILON,
     }
     return (
-        *("-std=c++17", *FAST, *EXACT),
+        *("-std=c++17", *EXACT, *FAST),
         *(f"-D{name}={number.hex()}" for name, number in numbers.items()),
         *(f"-DWARPS={tvl1.WARPS}", f"-DMAX_ITERATIONS={tvl1.MAX_ITERATIONS}"),
     )
