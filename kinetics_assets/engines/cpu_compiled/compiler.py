@@ -70,6 +70,8 @@ def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
         if not refused.exists():
             _run([compiler, *options(), "-fPIC", "-shared", "-w", str(SOURCE), "-o", str(partial)])
             if is_right(partial, name):
+                with partial.open("rb") as written:
+                    os.fsync(written.fileno())  # or a power cut may leave a file full of holes
                 partial.replace(path)
                 return path, name
             refused.touch()

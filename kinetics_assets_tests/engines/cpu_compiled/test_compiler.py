@@ -123,6 +123,14 @@ def test_any_width_of_vectors_gives_the_same_bits(lanes: int, tmp_path: Path) ->
         assert ours.iterations.tolist() == oracle.iterations.tolist()
 
 
+def test_no_option_undoes_an_earlier_one() -> None:
+    """Regression: after `-fno-fast-math`, errno counts again, and square roots are slow calls."""
+    given = compiler.options()
+    assert given.index("-fno-fast-math") < given.index("-fno-math-errno")
+    assert "-ffp-contract=off" in given
+    assert not {"-ffast-math", "-Ofast", "-funsafe-math-optimizations"} & set(given)
+
+
 @pytest.mark.usefixtures("fresh_process")
 @pytest.mark.parametrize(
     ("script", "problem"),
