@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections import Counter
 from functools import cache
 from ipaddress import ip_address
 
@@ -59,6 +60,13 @@ def clean_environment(
             monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("KINETICS_MACHINE_DIR", str(tmp_path_factory.mktemp("machine")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, then those with many, so that no worker ends with one."""
+    tests = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

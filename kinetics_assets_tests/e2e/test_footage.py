@@ -21,6 +21,8 @@ from kinetics_assets.io.manifests import read_manifest
 from kinetics_assets.io.settings_file import load_settings
 from kinetics_assets_tests import footage
 
+pytestmark = pytest.mark.slow
+
 LABEL = "massaging person's head"
 SHORT_SIDE_PX = 40
 """Of frames and flow, so small for the sake of time."""

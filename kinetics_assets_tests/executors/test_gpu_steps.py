@@ -108,7 +108,7 @@ def machine_with(
 @pytest.fixture
 def machine(machine_with: Callable[..., Machine]) -> Machine:
     """Return a machine with one stand-in device and one slot."""
-    return machine_with(LIMITS__GPU_DEVICES=DEVICES[0])
+    return machine_with(LIMITS__GPU_DEVICES=DEVICES[0], LIMITS__GPU_SLOTS="1")
 
 
 def _machine(

@@ -63,6 +63,7 @@ def test_the_pool_of_gpu_steps_follows_the_machine_until_the_user_sets_it(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert limit() is None  # a step without any device begins, and says so
     monkeypatch.setenv("KINETICS_LIMITS__GPU_DEVICES", "left,right")
+    monkeypatch.setenv("KINETICS_LIMITS__GPU_SLOTS", "1")
     assert limit() == 2
     monkeypatch.setenv("KINETICS_LIMITS__GPU_SLOTS", "2")
     assert limit() == 4
