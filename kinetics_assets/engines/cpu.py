@@ -268,6 +268,22 @@ def _load_kernels() -> Kernels:
     return _numba_kernels()
 
 
+def kernels_at_hand() -> tuple[dict[str, str], str]:
+    """Return what `CpuEngine.versions` tells, and why not of compiled kernels, empty if it does.
+
+    Raises:
+        ToolMissing: as `CpuEngine.versions`.
+        SettingsError: as `CpuEngine.versions`.
+    """
+    told = CpuEngine(threads=1).versions()
+    if "numba" not in told:
+        return told, ""
+    if os.environ.get(compiler.SWITCH) == "numba":
+        return told, f"{compiler.SWITCH} says so"
+    with _ONE_AT_A_TIME:
+        return told, str(_compiled_kernels())
+
+
 @cache
 def _compiled_kernels() -> CompiledKernels | str:
     """Return the compiled kernels, or why this process has none."""

@@ -32,6 +32,7 @@ _CPU = 'or set flow.engine = "cpu".'
 _ASKED_BY_AUTO = {"gpu", "cupy", "opencv cuda", "denseflow"}
 """Findings that the choice of ``auto`` rests on."""
 _HELP_SECONDS = 30.0
+_COMPILING_SECONDS = 300.0
 _NOT_STARTED = (126, 127)
 
 
@@ -60,9 +61,11 @@ def flow_checks(settings: Settings, *, answer: dict[str, Any]) -> Iterator[Check
     names = {name for name in engines.values() if name}
     wants_gpu = any(device_of(name) == "gpu" for name in names) or bool(settings.limits.gpu_devices)
     cupy = ask("cupy")
+    cpu = ask("cpu", seconds=_COMPILING_SECONDS)
     opencv = ask("opencv")
     device = gpu_check(answer, oldest=_oldest(cupy), is_needed=wants_gpu)
     checks = [
+        cpu_check(cpu, is_needed="cpu" in names),
         device,
         cupy_check(cupy, is_needed="cuda" in names),
         opencv_check(
@@ -78,6 +81,23 @@ def flow_checks(settings: Settings, *, answer: dict[str, Any]) -> Iterator[Check
     if devices is not None:
         yield devices
     yield engine_check(settings, answer, checks=checks)
+
+
+def cpu_check(answer: dict[str, Any], *, is_needed: bool) -> Check:
+    """Return whether the CPU engine can run, and with which of its kernels."""
+    name = "cpu flow"
+    broken = lacking(is_needed=is_needed, otherwise="warning")
+    if DIED in answer:
+        says = f"The CPU engine cannot be loaded ({answer[DIED]})."
+        return Check(name, broken, says, "Run `pip install --force-reinstall numba`.")
+    if "fault" in answer:
+        return Check(name, broken, answer["fault"], answer["remedy"])
+    told, why_not = answer["is"]
+    if not why_not:
+        return Check(name, "ok", f"The CPU engine has C++ kernels ({told['compiled']}).")
+    says = f"The CPU engine has numba's kernels (numba {told['numba']}): {why_not}."
+    remedy = "Install g++ for kernels that compute the same in two thirds of the time."
+    return Check(name, "off", says, remedy)
 
 
 def cupy_check(answer: dict[str, Any], *, is_needed: bool) -> Check:

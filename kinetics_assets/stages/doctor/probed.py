@@ -62,6 +62,13 @@ def opencv() -> dict[str, Any]:
     return answer | {"tvl1": has_tvl1(importlib.import_module("cv2"))}
 
 
+def cpu() -> dict[str, Any]:
+    """Return which kernels the CPU engine has, and why not the fast ones; compiles them if new."""
+    from kinetics_assets.engines.cpu import kernels_at_hand
+
+    return _or_fault(kernels_at_hand)
+
+
 def gpu(opencv_cuda_python: str, *listed: str) -> dict[str, Any]:
     """Return what the driver, CUDA's driver library and the engines' registry say.
 
@@ -148,6 +155,7 @@ def _words(error: Exception) -> str:
 
 
 _QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    "cpu": cpu,
     "imports": imports,
     "opencv": opencv,
     "cupy": cupy,

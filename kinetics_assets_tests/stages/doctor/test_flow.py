@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import FlowRecipe, Settings
 from kinetics_assets.stages.doctor.check import Check
 from kinetics_assets.stages.doctor.flow import (
+    cpu_check,
     cupy_check,
     denseflow_check,
     engine_check,
@@ -39,6 +42,35 @@ def _stand_in(name: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatc
     """Make `import name` in a new process run `text`."""
     (folder / f"{name}.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")
+
+
+@pytest.mark.parametrize(
+    ("choice", "state", "says"),
+    [
+        ("auto", "off", "numba 0.* neither g"),
+        ("numba", "off", "KINETICS_CPU_KERNELS says so"),
+        ("compiled", "missing", "neither g"),
+        ("fast", "missing", "'fast'"),
+    ],
+)
+def test_kernels_of_the_cpu_engine(
+    choice: str, state: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a compiler numba's run, which is no fault; what was asked for in vain is one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("KINETICS_CPU_KERNELS", choice)
+    found = cpu_check(ask("cpu", seconds=600), is_needed=True)
+    assert found.state == state
+    assert re.search(says, found.says)
+    assert found.remedy
+
+
+def test_compiled_kernels_of_the_cpu_engine() -> None:
+    """Their compiler is named; where there is none, what to install is."""
+    found = cpu_check(ask("cpu", seconds=600), is_needed=True)
+    has_compiler = shutil.which("g++") or shutil.which("clang++")
+    assert ("C++ kernels" in found.says) == bool(has_compiler)
+    assert ("g++" in found.remedy) == (not has_compiler)
 
 
 @pytest.mark.parametrize(
