@@ -58,7 +58,7 @@ def _texture(size: Size, frames: int, seed: int) -> NDArray[np.uint8]:
     coarse = np.random.default_rng(seed).random((shape[0] // 8 + 2, shape[1] // 8 + 2))
     fine = np.kron(coarse, np.ones((8, 8)))
     for axis in (0, 1):
-        fine = sum(np.roll(fine, step, axis) for step in range(-4, 5)) / 9
+        fine = np.mean([np.roll(fine, step, axis) for step in range(-4, 5)], axis=0)
     return (16 + 220 * fine[: shape[0], : shape[1]]).astype(np.uint8)
 
 
