@@ -215,6 +215,30 @@ def decode_manifest(data: bytes) -> list[ManifestRow]:
     return [from_record(record) for record in table.to_pylist()]
 
 
+def decode_columns(data: bytes, names: Sequence[str]) -> pa.Table:
+    """Return the columns `names` of the rows in `data`, in the order of `SCHEMA`, as it has them.
+
+    Many times faster than `decode_manifest`, for it makes no rows: the checksums of the pages it
+    reads are checked, and that the file has today's columns. A file for which that does not hold is
+    read, and checked, as a whole.
+
+    Raises:
+        InternalError: the file is damaged.
+    """
+    wanted = [name for name in SCHEMA.names if name in names]
+    try:
+        with pq.ParquetFile(
+            io.BytesIO(data), page_checksum_verification=True, pre_buffer=False
+        ) as file:
+            schema = file.schema_arrow
+            if schema.equals(SCHEMA) and _ROWS_SHA256 in (schema.metadata or {}):
+                return file.read(columns=wanted, use_threads=False).replace_schema_metadata()
+    except (pa.ArrowException, OSError, ValueError):
+        pass  # it is damaged, and the other way of reading says so
+    records = [to_record(row) for row in decode_manifest(data)]
+    return pa.Table.from_pylist(records, schema=SCHEMA).select(wanted)
+
+
 def _rows_sha256(table: pa.Table) -> bytes:
     """Return the sha256 of all values of `table` with their column names, as hex digits."""
     text = json.dumps(table.to_pylist(), default=str, sort_keys=True)

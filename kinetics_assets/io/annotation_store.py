@@ -29,7 +29,7 @@ from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Clip, ClipId, Split
 from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.core.layout import Layout
-from kinetics_assets.core.parquet import read_row_group
+from kinetics_assets.core.parquet import read_row_group, read_table
 from kinetics_assets.io.atomic import os_faults, write_file
 
 _ROW_FIELDS: list[pa.Field[Any]] = [
@@ -124,6 +124,26 @@ def load_class_rows(layout: Layout, split: Split, label: str) -> ClassRows:
         return ClassRows(edition, clips)
     free = {clip.id for clip, record in zip(clips, records, strict=True) if record["is_cc"]}
     return ClassRows(edition, clips, frozenset(free))
+
+
+def load_rows(layout: Layout, split: Split) -> pa.Table:
+    """Return the rows of all classes, sorted by label and clip, with the columns of the file.
+
+    Raises:
+        AnnotationError: There is no list of `split` yet, or it is damaged.
+    """
+    edition = _current(layout, split).sha256
+    path = layout.edition_rows(edition)
+    try:
+        table = read_table(path)
+        counts: Any = table["label"].value_counts()
+        found = {one["values"]: one["counts"] for one in counts.to_pylist()}
+    except (pa.ArrowException, OSError, LookupError) as error:
+        raise _damaged(layout, path) from error
+    classes = _classes(layout, edition)
+    if found != {label: entry["rows"] for label, entry in classes.items()}:
+        raise _damaged(layout, path)
+    return table
 
 
 def class_versions(layout: Layout, split: Split) -> dict[str, str]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kinetics_assets.core.errors import InternalError
-from kinetics_assets.core.manifest import ManifestRow, decode_manifest, encode_manifest
+from kinetics_assets.core.manifest import (
+    ManifestRow,
+    decode_columns,
+    decode_manifest,
+    encode_manifest,
+)
 from kinetics_assets.io.atomic import os_faults, write_file
 from kinetics_assets.io.journal import read_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from kinetics_assets.core.clips import Split
     from kinetics_assets.core.layout import Layout
     from kinetics_assets.core.stages import Stage
+
+Decoded = TypeVar("Decoded")
 
 
 def read_manifest(layout: Layout, split: Split, stage: Stage, label: str) -> list[ManifestRow]:
@@ -26,18 +34,19 @@ def read_manifest(layout: Layout, split: Split, stage: Stage, label: str) -> lis
     Raises:
         InternalError: The file is damaged; the message names it and the remedy.
     """
+    return _read(layout.manifest(split, stage, label), decode_manifest) or []
+
+
+def read_columns(
+    layout: Layout, split: Split, stage: Stage, label: str, *, names: Sequence[str]
+) -> pa.Table | None:
+    """Return some columns of `read_manifest`'s rows, None when the stage never ran for the class.
+
+    Raises:
+        InternalError: The file is damaged; the message names it and the remedy.
+    """
     path = layout.manifest(split, stage, label)
-    if not path.exists():
-        return []
-    with os_faults(f"reading {path}"):
-        data = path.read_bytes()
-    try:
-        return decode_manifest(data)
-    except InternalError as error:
-        raise InternalError(
-            f"{path}: {error.message}",
-            remedy="Delete the file and run the class again; files on the disk are verified anew.",
-        ) from error
+    return _read(path, lambda data: decode_columns(data, names))
 
 
 def read_known(layout: Layout, split: Split, stage: Stage, label: str) -> list[ManifestRow]:
@@ -72,3 +81,18 @@ def write_manifest(
         return False
     write_file(path, data)
     return True
+
+
+def _read(path: Path, decode: Callable[[bytes], Decoded]) -> Decoded | None:
+    """Return what `decode` makes of a manifest, None when there is none."""
+    if not path.exists():
+        return None
+    with os_faults(f"reading {path}"):
+        data = path.read_bytes()
+    try:
+        return decode(data)
+    except InternalError as error:
+        raise InternalError(
+            f"{path}: {error.message}",
+            remedy="Delete the file and run the class again; files on the disk are verified anew.",
+        ) from error

@@ -21,7 +21,7 @@ from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.pictures_job import ADOPTED, UNKNOWN_ENGINE, PicturesJob
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from kinetics_assets.core.clips import Clip, ClipId, Split
@@ -190,10 +190,15 @@ def mixture(
     )
 
 
-def refuse_mixed_list(settings: Settings, split: Split, *, rows: Iterable[ManifestRow]) -> None:
+def refuse_mixed_list(settings: Settings, split: Split, *, profiles: Counter[str]) -> None:
     """Stop a list of flow that is not all of one profile, the present one or what was taken over.
 
     Engines of one profile may stand in one list.
+
+    Args:
+        settings: Of the dataset.
+        split: The list's.
+        profiles: Clips with flow, by profile.
 
     Raises:
         MixedFlow: It is not, and ``flow.mixed`` does not ask for it.
@@ -203,12 +208,11 @@ def refuse_mixed_list(settings: Settings, split: Split, *, rows: Iterable[Manife
     from kinetics_assets.engines.registry import signature
 
     today = signature(chosen_engine(ClassOrder(settings, split, "")))[1]
-    kinds = Counter(row.profile for row in rows if row.status is Status.OK)
     allowed = {today}
     if settings.flow.mixed != "remake":
         allowed.add(UNKNOWN_ENGINE)
-    if len(kinds) > 1 or not allowed.issuperset(kinds):
-        counts = ", ".join(f"{count} of {profile}" for profile, count in kinds.most_common())
+    if len(profiles) > 1 or not allowed.issuperset(profiles):
+        counts = ", ".join(f"{count} of {profile}" for profile, count in profiles.most_common())
         raise MixedFlow(
             f"The flow of {settings.dataset} {split} is not all of the profile {today}:"
             f" {counts} clips.",

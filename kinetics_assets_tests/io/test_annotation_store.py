@@ -16,6 +16,7 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.io.annotation_store import (
     class_versions,
     load_class_rows,
+    load_rows,
     read_current,
     set_current,
     splits_present,
@@ -54,6 +55,16 @@ def test_a_class_comes_back_sorted_with_its_edition(layout: Layout) -> None:
         Clip(ClipId("BBBBBBBBBBB", 1, 11), "zumba"),
     )
     assert load_class_rows(layout, Split.VAL, "air drumming").clips == ()
+
+
+def test_all_rows_come_at_once_with_their_lines(layout: Layout) -> None:
+    """The rows of all classes, sorted, each with its line in the list as published."""
+    _store(layout)
+    table = load_rows(layout, Split.VAL)
+    assert table["label"].to_pylist() == ["abseiling", "zumba", "zumba"]
+    assert table["youtube_id"].to_pylist() == ["-AAAAAAAAAA", "AAAAAAAAAAA", "BBBBBBBBBBB"]
+    lines: list[int] = table["line"].to_numpy().tolist()
+    assert [line - lines[0] for line in lines] == [0, 1, -1]
 
 
 def test_licences_come_with_the_rows_where_the_list_tells_them(layout: Layout) -> None:
@@ -169,3 +180,5 @@ def test_a_missing_file_of_an_edition_is_an_error_with_a_remedy(layout: Layout, 
     (layout.edition(edition_sha256(LIST)) / name).unlink()
     with pytest.raises(AnnotationError, match="kinetics prepare demo"):
         load_class_rows(layout, Split.VAL, "zumba")
+    with pytest.raises(AnnotationError, match="kinetics prepare demo"):
+        load_rows(layout, Split.VAL)

@@ -15,7 +15,7 @@ from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.journal import Journal
-from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
+from kinetics_assets.io.manifests import read_columns, read_known, read_manifest, write_manifest
 from kinetics_assets_tests.core.rows import row
 from kinetics_assets_tests.io.children import child, said
 
@@ -32,8 +32,12 @@ def test_rows_are_read_back(layout: Layout) -> None:
     """What was written is read, and a stage that never ran has no rows."""
     assert read_manifest(layout, *WHERE) == []
     assert read_known(layout, *WHERE) == []
+    assert read_columns(layout, *WHERE, names=("youtube_id",)) is None
     assert write_manifest(layout, *WHERE, rows=[row(1), row(0)])
     assert read_manifest(layout, *WHERE) == [row(0), row(1)]
+    columns = read_columns(layout, *WHERE, names=("youtube_id",))
+    assert columns is not None
+    assert columns["youtube_id"].to_pylist() == [row(n).clip.youtube_id for n in range(2)]
     assert [p.name for p in layout.manifests(Split.TRAIN, Stage.VIDEOS).iterdir()] == [
         "massaging_person's_head.parquet"
     ]
@@ -83,5 +87,7 @@ def test_a_damaged_manifest_is_named_with_its_remedy(layout: Layout) -> None:
         journal.append(row(1))
     with pytest.raises(InternalError, match="damaged") as caught:
         read_known(layout, *WHERE)
+    with pytest.raises(InternalError, match="damaged"):
+        read_columns(layout, *WHERE, names=("youtube_id",))
     assert str(path) in caught.value.message
     assert "Delete the file" in caught.value.remedy
