@@ -13,7 +13,7 @@ from kinetics_assets.engines.registry import (
     signature,
 )
 from kinetics_assets.media.tools import versions
-from kinetics_assets.stages.choices import chosen_engine
+from kinetics_assets.stages.choices import chosen_engine, settle_engine
 from kinetics_assets.stages.flow_files import AT_A_TIME, FileFlow
 from kinetics_assets.stages.flow_mixture import OneEngineJob
 from kinetics_assets.stages.flow_pipeline import AHEAD, FlowPipeline
@@ -90,6 +90,15 @@ class FlowJob(OneEngineJob):
     def engine_digest(self) -> tuple[str, ...]:
         """Return the engine's name and numerical profile."""
         return signature(self._engine_name)
+
+    def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
+        """Return each clip by itself; from now on ``auto`` is what it was resolved to.
+
+        Raises:
+            MixedFlow: A step elsewhere resolved it to something else at the same time.
+        """
+        settle_engine(self._order, self._engine_name)
+        return super().groups(due)
 
     def produce(self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk) -> Made:
         """Write two planes for each pair of frames of the input video.

@@ -1,0 +1,45 @@
+"""What ``auto`` stands for is decided once per split, and by who makes flow alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.errors import MixedFlow
+from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.stages.choices import settle_engine, settled_engine
+from kinetics_assets.stages.filelists import ListsRefused, run_filelists
+from kinetics_assets.stages.job import now_utc
+from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.run import outlook, run_stage
+from kinetics_assets_tests.resources import media
+from kinetics_assets_tests.stages.flow_classes import class_of, with_flow
+
+
+def test_who_makes_no_flow_does_not_choose_its_engine(tmp_path: Path) -> None:
+    """A step of lists sees no device, so ``auto`` would be ``cpu`` for good if it decided."""
+    order = class_of(tmp_path, {"AAAAAAAAAAA": lambda path: media.plain(path, frames=3)})
+    order = with_flow(order, engine="auto")
+    run_stage(Stage.RAWFRAMES, order)
+    assert len(outlook(Stage.FLOW, order, now=now_utc()).due) == 1
+    with pytest.raises(ListsRefused, match="flow list"):
+        run_filelists(order.settings, order.split)
+    assert settled_engine(order) is None
+    run_stage(Stage.FLOW, order)
+    assert settled_engine(order) == "cpu"
+
+
+def test_two_machines_do_not_choose_differently(tmp_path: Path) -> None:
+    """Of two that begin a split at the same time the later one stops; a set engine is free."""
+    order = ClassOrder(Settings(root=tmp_path, dataset="demo"), Split.TRAIN, "")
+    settle_engine(order, "cuda")
+    settle_engine(order, "cuda")
+    with pytest.raises(MixedFlow, match="cuda was chosen"):
+        settle_engine(order, "cpu")
+    settle_engine(with_flow(order, engine="cpu"), "cpu")
+    assert settled_engine(order) == "cuda"
+    assert settled_engine(replace(order, split=Split.VAL)) is None
