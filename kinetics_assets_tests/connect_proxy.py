@@ -76,7 +76,7 @@ def _relay(one: socket.socket, other: socket.socket) -> None:
     """Carry bytes both ways until one side is done."""
     while True:
         waiting = isinstance(one, ssl.SSLSocket) and one.pending()
-        readable = [one] if waiting else select.select([one, other], [], [], 10)[0]
+        readable = [one] if waiting else select.select([one, other], [], [], 120)[0]
         if not readable:
             return
         for source in readable:

@@ -33,6 +33,7 @@ def _environment(**variables: str) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("KINETICS_", "DAGSTER_", "COLUMNS"))
+        or name == "KINETICS_MACHINE_DIR"
     }
     return kept | variables
 

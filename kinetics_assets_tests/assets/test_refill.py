@@ -28,7 +28,7 @@ from kinetics_assets_tests.stages.prepared import AGES_HOURS, CLASSES, fail, out
 
 TRAIN, VAL = Split.TRAIN, Split.VAL
 A, B, C, D, E = CLASSES
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 300.0
 _SELECTOR = {
     "repositoryName": "__repository__",
     "repositoryLocationName": "kinetics_assets",

@@ -28,7 +28,7 @@ def _get(
     served: mirror.Mirror, path: str, *, method: str = "GET", byte_range: str = ""
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body of one request."""
-    connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=120)
     try:
         connection.request(method, path, headers={"Range": byte_range} if byte_range else {})
         answer = connection.getresponse()

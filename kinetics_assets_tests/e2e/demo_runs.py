@@ -28,13 +28,17 @@ def command(root: Path, *, classes: int = CLASSES) -> list[str]:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Return the environment without settings of ours, marked with `root`."""
+    """Return the environment without settings of ours, marked with `root`.
+
+    Pauses and leases of other runs on this machine are not seen: ports are used again.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("KINETICS_", "DAGSTER_"))
     }
-    return kept | {MARK: str(root)}
+    machine = root.with_name(f"{root.name} machine")
+    return kept | {MARK: str(root), "KINETICS_MACHINE_DIR": str(machine)}
 
 
 def run(root: Path, *, classes: int = CLASSES) -> subprocess.CompletedProcess[str]:

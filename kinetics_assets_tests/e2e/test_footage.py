@@ -52,6 +52,7 @@ def run_kinetics(*arguments: str, root: Path) -> subprocess.CompletedProcess[str
     environment = {
         **os.environ,
         "KINETICS_ROOT": str(root),
+        "KINETICS_MACHINE_DIR": str(root.with_name("machine")),
         "KINETICS_SOURCES__ORDER": "local",
         "KINETICS_THRESHOLDS__MIN_COMPLETENESS": "0.5",
         "KINETICS_RESIZED__SHORT_SIDE_PX": "64",

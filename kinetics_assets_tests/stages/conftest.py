@@ -71,7 +71,7 @@ def settings(tmp_path: Path, pool_of_clips: Path, demo_rows: tuple[DemoClip, ...
         sources=SourceSettings(order=("local",), local_folders=(pool_of_clips,), connections=2),
         resized=ResizeRecipe(short_side_px=64),
         rawframes=FrameRecipe(size="64"),
-        limits=Limits(workers=2, min_free_bytes=0),
+        limits=Limits(workers=1, min_free_bytes=0),
     )
     made.root.mkdir()
     run_annotations(made)

@@ -37,7 +37,7 @@ def settings_in(folder: Path, local: Path) -> list[Settings]:
         resized=ResizeRecipe(short_side_px=64),
         rawframes=FrameRecipe(size="64"),
         filelists=ListSettings(min_share=0.0),
-        limits=Limits(workers=2, min_free_bytes=0),
+        limits=Limits(workers=1, min_free_bytes=0),
     )
     second = replace(
         first,
