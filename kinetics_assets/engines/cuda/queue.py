@@ -52,6 +52,7 @@ class BatchQueue:
         self._waiting: list[Segment] = []
         self._free_lanes = list(range(device.lanes))
         self._most_running = device.lanes
+        self._had_company: set[int] = set()
         self._budget_bytes = budget_bytes
         self._share_bytes = 0
         self._most_bytes: int | None = None
@@ -97,7 +98,7 @@ class BatchQueue:
             try:
                 self._run(lane, batch)
             except MemoryError as error:
-                self._shrink(batch, error)
+                self._shrink(lane, batch, error)
             except BaseException as error:
                 with self._changed:
                     self._fault = error
@@ -105,6 +106,7 @@ class BatchQueue:
             finally:
                 with self._changed:
                     self._free_lanes.append(lane)
+                    self._had_company.discard(lane)
                     self._changed.notify_all()
 
     def _next(self, mine: Sequence[PendingClip]) -> tuple[int, list[Segment]] | None:
@@ -122,7 +124,10 @@ class BatchQueue:
                     return None
                 if any(id(segment.clip) in own for segment in self._waiting) and self._may_begin():
                     batch, self._waiting = cut_batch(self._waiting, budget_bytes=self._budget())
-                    return self._free_lanes.pop(), batch
+                    lane = self._free_lanes.pop()
+                    if self._running() > 1:
+                        self._had_company = {*range(self._device.lanes)} - {*self._free_lanes}
+                    return lane, batch
                 self._changed.wait()
 
     def _may_begin(self) -> bool:
@@ -143,15 +148,15 @@ class BatchQueue:
         budget = self._share_bytes if self._budget_bytes is None else self._budget_bytes
         return budget if self._most_bytes is None else min(budget, self._most_bytes)
 
-    def _shrink(self, batch: list[Segment], error: MemoryError) -> None:
-        """Put `batch` back after memory was short; what comes next takes less.
+    def _shrink(self, lane: int, batch: list[Segment], error: MemoryError) -> None:
+        """Put `batch` back after memory was short in `lane`; what comes next takes less.
 
         Raises:
-            DeviceLost: it was one pair, and alone.
+            DeviceLost: it was one pair, and alone from its beginning to its end.
         """
         with self._changed:
             self._waiting = [*batch, *self._waiting]
-            if self._running() > 1:
+            if lane in self._had_company:  # which may have failed for the same reason, and be gone
                 self._most_running = 1
                 return
             if sum(segment.pairs for segment in batch) > 1:

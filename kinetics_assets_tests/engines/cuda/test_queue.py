@@ -134,6 +134,31 @@ def test_batches_do_not_overlap_where_memory_is_short() -> None:
     assert all(np.array_equal(flow, ORACLE) for flow in flows)
 
 
+def test_two_that_take_each_others_memory_have_room_alone() -> None:
+    """One pair that failed for want of memory beside another one is tried alone before it counts.
+
+    Regression: the later of the two was found without company, and the step failed.
+    """
+    both, calls = threading.Barrier(2, timeout=_SECONDS), iter(range(9))
+
+    def gate(_: int) -> None:
+        number = next(calls)
+        if number < 2:
+            both.wait()
+            while number == 1 and not queue.waiting_pairs:
+                threading.Event().wait(0.01)
+            threading.Event().wait(0.1 * number)  # so that the other has left its lane, too
+            raise MemoryError
+
+    on = Gated(gate)
+    on.pairs_at_a_time = 0
+    queue = BatchQueue(on)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(queue.solve, [PAIR], np.float32) for _ in range(2)]
+        assert all(np.array_equal(one.result()[0].flow, ORACLE[:1]) for one in asked)
+    assert sum(on.batches) == 2
+
+
 def test_a_lost_device_is_lost_for_all_who_wait() -> None:
     """Whoever waits behind the batch that failed, or comes later, gets the same error."""
     runs, others_wait = threading.Event(), threading.Event()
