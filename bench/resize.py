@@ -1,0 +1,178 @@
+"""Resizing clips to a short side of 256: our worker against the old script's command.
+
+`python bench/resize.py [--inputs NAME ...] [--recipe PRESET:CRF:PARAMS ...]` in the project's
+environment. Inputs and an ffmpeg that judges are made or fetched on the first run, outside the
+repository. The last line is one JSON object; README.md says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
+from typing import Any, Final
+
+import av
+from kinetics_like import INPUTS, made
+from peer_ffmpeg import peer_ffmpeg, quality, version_of
+
+from kinetics_assets.core.settings import Limits, ResizeRecipe
+from kinetics_assets.media.client import MediaWorker
+
+SHORT_SIDE_PX: Final = 256
+CPU_CLOCK: Final = 2
+"""What clock_gettime(3) calls the scheduler's count of a process, in the low bits of a clock id."""
+_PEER_QUALITY: Final[dict[Path, dict[str, float]]] = {}
+FIGURES: Final = ("ratio", "size", "ssim", "psnr", "vmaf")
+
+
+class Ours:
+    """Our worker: one child process for all clips, as in a run."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start the child and let it load what it needs, on a clip that does not count."""
+        self._worker = MediaWorker(Limits(), writable=[folder])
+        self._warm_up(folder)
+
+    def resize(self, source: Path, target: Path, recipe: ResizeRecipe) -> float:
+        """Return the CPU seconds of one clip: the child's and this process's."""
+        before = self._cpu_seconds()
+        self._worker.resize(source, target, recipe=recipe)
+        return self._cpu_seconds() - before
+
+    def close(self) -> None:
+        """End the child."""
+        self._worker.close()
+
+    def _warm_up(self, folder: Path) -> None:
+        self._worker.resize(made(INPUTS[-2]), folder / "warm-up.mp4", recipe=ResizeRecipe())
+
+    def _cpu_seconds(self) -> float:
+        """Return what this process and its children have used so far."""
+        tasks = Path("/proc/self/task").glob("*/children")
+        children = {int(pid) for task in tasks for pid in task.read_text().split()}
+        theirs = sum(time.clock_gettime(~pid << 3 | CPU_CLOCK) for pid in children)
+        return theirs + time.process_time()
+
+
+def peer_resize(ffmpeg: str, source: Path, target: Path) -> float:
+    """Return the CPU seconds of the old script's commands for one clip."""
+    start = getrusage(RUSAGE_CHILDREN)
+    width, height = picture_size(source)
+    ffprobe = shutil.which("ffprobe")
+    if ffprobe:
+        ask = ["-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0"]
+        argv = [ffprobe, "-hide_banner", "-loglevel", "error", *ask, str(source)]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    scale = f"scale=-2:{SHORT_SIDE_PX}" if width > height else f"scale={SHORT_SIDE_PX}:-2"
+    argv = [ffmpeg, "-hide_banner", "-loglevel", "error", "-i", str(source), "-vf", scale]
+    argv += ["-c:v", "libx264", "-g", "16", "-an", str(target), "-y"]
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+    end = getrusage(RUSAGE_CHILDREN)
+    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a video."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return stream.width, stream.height
+
+
+def measure(
+    ours: Ours, ffmpeg: str, source: Path, folder: Path, recipe: ResizeRecipe
+) -> dict[str, Any]:
+    """Return costs, sizes and quality for one input: ours before and after the peer's.
+
+    The peer is judged once for an input: one command and one thread give one file.
+    """
+    target, peer_target = folder / "ours.mp4", folder / "peer.mp4"
+    first = ours.resize(source, target, recipe)
+    theirs = peer_resize(ffmpeg, source, peer_target)
+    second = ours.resize(source, target, recipe)
+    row: dict[str, Any] = {"ours_s": (first + second) / 2, "peer_s": theirs}
+    row["ratio"] = theirs / row["ours_s"]
+    row["size"] = picture_bytes(target) / picture_bytes(peer_target)
+    if source not in _PEER_QUALITY:
+        _PEER_QUALITY[source] = quality(peer_target, source, picture_size(peer_target))
+    judged = quality(target, source, picture_size(target))
+    row["peer_quality"] = _PEER_QUALITY[source]
+    return row | {name: judged[name] - _PEER_QUALITY[source][name] for name in judged}
+
+
+def picture_bytes(path: Path) -> int:
+    """Return the size of a file's pictures: ours keeps the sound, which the peer drops."""
+    with av.open(str(path)) as container:
+        return sum(packet.size for packet in container.demux(video=0))
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return median and worst of each figure over `rows`."""
+    found: dict[str, Any] = {"inputs": len(rows)}
+    for name in FIGURES:
+        values = [row[name] for row in rows if name in row]
+        worst = max(values) if name == "size" else min(values)
+        found[name] = round(median(values), 4)
+        found[f"{name}_worst"] = round(worst, 4)
+    return found
+
+
+def recipe_from(text: str) -> ResizeRecipe:
+    """Return the recipe that ``PRESET:CRF:PARAMS`` stands for."""
+    preset, crf, params = text.split(":", 2)
+    return ResizeRecipe(preset=preset, crf=int(crf), x264_params=params)
+
+
+def main() -> None:
+    """Measure every input with every recipe and print the finding."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [one.name for one in INPUTS]
+    parser.add_argument("--inputs", nargs="+", default=names, choices=names, metavar="NAME")
+    parser.add_argument("--recipe", nargs="+", default=[], help="instead of the default recipe")
+    options = parser.parse_args()
+    ffmpeg = peer_ffmpeg()
+    recipes = [(text, recipe_from(text)) for text in options.recipe]
+    recipes = recipes or [("default", ResizeRecipe())]
+    # one core for everybody: ffmpeg then starts one thread, which is the least that it can cost
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    found: dict[str, list[dict[str, Any]]] = {text: [] for text, _ in recipes}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ours = Ours(folder)
+        for one in (one for one in INPUTS if one.name in options.inputs):
+            for text, recipe in recipes:
+                row = measure(ours, ffmpeg, made(one), folder, recipe)
+                found[text].append({"input": one.name, "form": f"{one.size} {one.codec}", **row})
+                short = {key: round(row[key], 4) for key in ("ours_s", "peer_s", *FIGURES)}
+                print(one.name, text, json.dumps(short), flush=True)
+        ours.close()
+    rows = next(iter(found.values()))
+    details = {
+        "what": "CPU seconds per clip, peer over ours; size over peer's; quality minus peer's",
+        "forms": {
+            form: summary([row for row in rows if row["form"] == form])
+            for form in dict.fromkeys(row["form"] for row in rows)
+        },
+        "all": {text: summary(of_recipe) for text, of_recipe in found.items()},
+        "load_average": round(os.getloadavg()[0], 1),
+        "ffprobe_counted": shutil.which("ffprobe") is not None,
+        "versions": {
+            "av": version("av"),
+            "ffmpeg": version_of(ffmpeg),
+            "python": sys.version.split()[0],
+        },
+    }
+    print(json.dumps({"ratio": summary(rows)["ratio"], "details": details}))
+
+
+if __name__ == "__main__":
+    main()
