@@ -27,6 +27,8 @@ _OUT_OF_MEMORY: Final = 2
 _FREE_SHARE: Final = 0.5
 """Of the free memory, for all batches: another step may hold a slot of the same device."""
 
+_NOTHING: Final = np.empty(0, np.uint8)
+
 
 @dataclass(slots=True)
 class _Lane:
@@ -50,7 +52,7 @@ class CupyDevice:
         """Load CuPy, take the device and compile the kernels, or find them compiled.
 
         Raises:
-            DeviceLost: there is no device, or it does not answer.
+            DeviceLost: there is no device, it does not answer, or others have all of its memory.
             ToolMissing: CuPy or its compiler is not installed.
         """
         if device_count() == 0:
@@ -59,18 +61,14 @@ class CupyDevice:
                 remedy="See `nvidia-smi` and CUDA_VISIBLE_DEVICES, or use the flow engine 'cpu'.",
             )
         self._cupy = _load_cupy()
-        with self._faults():
-            device = self._cupy.cuda.Device()
-            attributes = device.attributes
-            self.limits = DeviceLimits(int(attributes["MaxSharedMemoryPerBlockOptin"]))
-            self.pairs_at_a_time = int(attributes["MultiProcessorCount"])  # a block has one alone
-            path = kernels_file(self._cupy.cuda.nvrtc, int(device.compute_capability))
-            self._kernels = self._loaded(path)
-            nothing = np.empty(0, np.uint8)
-            self._lanes = [
-                _Lane(self._cupy.cuda.Stream(non_blocking=True), nothing, nothing)
-                for _ in range(self.lanes)
-            ]
+        try:
+            self._take()
+        except MemoryError as error:
+            raise DeviceLost(
+                f"The GPU has no memory left to begin with: {error}.",
+                remedy="See who has it (`nvidia-smi`), or use fewer steps per GPU"
+                " (limits.gpu_slots).",
+            ) from error
 
     def free_bytes(self) -> int:
         """Return half of what is free, memory that CuPy keeps for us included."""
@@ -86,8 +84,10 @@ class CupyDevice:
         result_bytes = results * np.dtype(sample).itemsize
         with self._faults():
             if len(mine.pixels) < pixels:
+                mine.pixels = _NOTHING
                 mine.pixels = self._locked(pixels)
             if len(mine.results) < result_bytes:
+                mine.results = _NOTHING
                 mine.results = self._locked(result_bytes)
         return mine.pixels[:pixels], mine.results[:result_bytes].view(sample)
 
@@ -120,12 +120,36 @@ class CupyDevice:
                 counted.get(stream, out=counts.reshape(-1), blocking=False)
                 stream.synchronize()  # the interpreter is free for other threads meanwhile
         except MemoryError:
+            with self._faults():
+                stream.synchronize()  # copies out of the lane's memory may still be under way
             cupy.get_default_memory_pool().free_all_blocks()
             raise
         return counts
 
+    def _take(self) -> None:
+        """Take the device, its kernels and its streams.
+
+        Raises:
+            MemoryError: it has no room for them.
+        """
+        with self._faults():
+            device = self._cupy.cuda.Device()
+            attributes = device.attributes
+            self.limits = DeviceLimits(int(attributes["MaxSharedMemoryPerBlockOptin"]))
+            self.pairs_at_a_time = int(attributes["MultiProcessorCount"])  # a block has one alone
+            path = kernels_file(self._cupy.cuda.nvrtc, int(device.compute_capability))
+            self._kernels = self._loaded(path)
+            self._lanes = [
+                _Lane(self._cupy.cuda.Stream(non_blocking=True), _NOTHING, _NOTHING)
+                for _ in range(self.lanes)
+            ]
+
     def _locked(self, count: int) -> NDArray[np.uint8]:
-        """Return `count` bytes of host memory that copies can use while the host goes on."""
+        """Return `count` bytes of host memory that copies can use while the host goes on.
+
+        What was let go is freed first: CuPy would keep each size for ever.
+        """
+        self._cupy.get_default_pinned_memory_pool().free_all_blocks()
         memory = self._cupy.cuda.alloc_pinned_memory(count)
         return np.frombuffer(memory, np.uint8, count)
 

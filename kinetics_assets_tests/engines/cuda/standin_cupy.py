@@ -9,6 +9,7 @@ or whose host memory is used meanwhile, are found out.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,18 +118,24 @@ class Kernel:
         Stream.current.stream.waiting.append(launch)
 
 
+class Locked(bytearray):
+    """Locked host memory."""
+
+
 class StandinCupy:
     """The module. `before_launch` may be replaced by a fault.
 
     Attributes:
         memory_bytes: What the device has; an array beyond it is refused.
         modules: Files that were loaded.
+        kept_locked_bytes: Locked memory that nobody uses and the pool keeps.
     """
 
     def __init__(self, nvrtc: object, *, memory_bytes: int = 1 << 32) -> None:
         """Be a device of compute capability 8.0 with that much memory."""
         self.memory_bytes = memory_bytes
         self.modules: list[Path] = []
+        self.kept_locked_bytes: list[int] = []
         self.before_launch: Callable[[], None] = lambda: None
         attributes = {"MaxSharedMemoryPerBlockOptin": 166_912, "MultiProcessorCount": 2}
         device = SimpleNamespace(attributes=attributes, compute_capability="80")
@@ -139,7 +146,7 @@ class StandinCupy:
         self.cuda = SimpleNamespace(
             Device=lambda: device,
             Stream=Stream,
-            alloc_pinned_memory=bytearray,
+            alloc_pinned_memory=self._locked,
             driver=SimpleNamespace(CUDADriverError=CUDADriverError),
             nvrtc=nvrtc,
             runtime=runtime,
@@ -156,6 +163,10 @@ class StandinCupy:
         """Return a pool that keeps nothing."""
         return SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None)
 
+    def get_default_pinned_memory_pool(self) -> SimpleNamespace:
+        """Return the pool of locked memory, which gives nothing back unasked."""
+        return SimpleNamespace(free_all_blocks=self.kept_locked_bytes.clear)
+
     def empty(self, shape: int, dtype: DTypeLike) -> DeviceArray:
         """Return an array of unknown content: NaN for floats."""
         if shape * np.dtype(dtype).itemsize > self.memory_bytes:
@@ -167,3 +178,9 @@ class StandinCupy:
     def zeros(self, shape: int, dtype: DTypeLike) -> DeviceArray:
         """Return an array of zeros."""
         return DeviceArray(np.zeros(shape, dtype))
+
+    def _locked(self, count: int) -> Locked:
+        """Return host memory that the pool keeps once it is let go."""
+        memory = Locked(count)
+        weakref.finalize(memory, self.kept_locked_bytes.append, count)
+        return memory

@@ -102,6 +102,25 @@ def test_cupys_own_memory_error_halves_too(cupy: StandinCupy) -> None:
         assert not faults
 
 
+def test_locked_memory_that_became_too_small_is_given_back(cupy: StandinCupy) -> None:
+    """A lane has the memory of its largest batch and no other: CuPy's pool would keep them all."""
+    lane = device.CupyDevice()
+    for size in (1000, 3000, 2000, 5000):
+        lane.host_arrays(0, pixels=size, results=size, sample=np.uint8)
+    assert cupy.kept_locked_bytes == []
+
+
+def test_a_device_that_others_have_filled_is_a_fault_of_the_machine(cupy: StandinCupy) -> None:
+    """Not even a context has room then, and no MemoryError without a remedy reaches the user."""
+
+    def full() -> None:
+        raise CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory")
+
+    cupy.cuda.Device = full
+    with pytest.raises(DeviceLost, match=r"no memory left.*limits\.gpu_slots"):
+        CudaEngine().flow(CLIP)
+
+
 def test_a_lost_device_is_a_fault_of_the_machine(cupy: StandinCupy) -> None:
     """Any other CUDA error ends the step, with what the device said."""
     ours = CudaEngine()
