@@ -31,7 +31,7 @@ from kinetics_assets_tests.processes import MARK, marked, new_mark, until
 STEPS = "kinetics_assets_tests.executors.gpu_steps"
 RUN = "kinetics_assets_tests.executors.gpu_run"
 DEVICES = ("left", "right")
-RUNS = 6
+RUNS = 8
 PATIENCE_SECONDS = 300.0
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -141,9 +141,9 @@ def _machine(
 def test_runs_at_once_fill_the_devices_and_never_exceed_the_slots(
     slots: int, machine_with: Callable[..., Machine]
 ) -> None:
-    """Of six runs at once as many work as there are slots on two devices, then the others.
+    """Of eight runs at once as many work as there are slots on two devices, then the others.
 
-    With one slot each the pool's limit is lifted, so that all six steps ask for a lease at once
+    With one slot each the pool's limit is lifted, so that all eight steps ask for a lease at once
     and the leases alone must hold.
     """
     limits = {"LIMITS__GPU_DEVICES": ",".join(DEVICES), "LIMITS__GPU_SLOTS": str(slots)}
