@@ -31,7 +31,10 @@ PAIR: Final = np.dtype(
         (
             "level",
             [
-                *((name, "<i4") for name in ("height", "width", "pitch", "depth")),
+                *(
+                    (name, "<i4")
+                    for name in ("height", "width", "pitch", "depth", "groups", "stages")
+                ),
                 *((name, "<f4") for name in ("ratio_y", "ratio_x")),
                 ("threshold", "<f8"),
             ],
@@ -43,6 +46,9 @@ COUNTS: Final = tvl1.SCALES * tvl1.WARPS + 1
 """Numbers per pair: iterations of each level and warp, then 1 where the flow is not finite."""
 
 CELL_FLOATS: Final = 9
+PIXEL_FLOATS: Final = 10
+"""Where rows are not of cells: a still, a dual and a flow."""
+
 FLOAT_BYTES: Final = 4
 MOST_FRAMES: Final = 65_535
 """Per batch: frames and pairs are counted over the third dimension of a grid, which ends there."""
@@ -78,7 +84,9 @@ class Extent:
 
 
 def lay_out(shapes: Sequence[ClipShape]) -> tuple[Records, Records, Extent]:
-    """Return the records of all frames and pairs (depths of sweeps left at 0) and the extent.
+    """Return the records of all frames and pairs, to be solved with rows of cells, and the extent.
+
+    Depths of sweeps are left at 0; rows may be made those of pixels.
 
     Raises:
         ValueError: a clip of fewer than two frames, too large frames, or too many.
@@ -116,6 +124,11 @@ def cell_pitch(width_px: int) -> int:
     return _rounded_up(CELL_FLOATS * width_px, 4)
 
 
+def pixel_pitch(width_px: int) -> int:
+    """Return the floats from one row to the next where rows are not of cells."""
+    return _rounded_up(PIXEL_FLOATS * width_px, 4)
+
+
 def _fill_frames(records: Records, shape: ClipShape, extent: Extent) -> None:
     """Fill in the records of one clip's frames; textures are read of second frames only."""
     sizes = tvl1.level_sizes(shape.height_px, shape.width_px)
@@ -148,7 +161,8 @@ def _fill_pairs(records: Records, first_frame: int, shape: ClipShape, extent: Ex
         coarser = sizes[min(level + 1, len(sizes) - 1)]
         ratios = (1.0 / (height / coarser[0]), 1.0 / (width / coarser[1]))
         threshold = tvl1.stop_threshold(height, width)
-        records["level"][:, level] = (height, width, cell_pitch(width), 0, *ratios, threshold)
+        size = (height, width, cell_pitch(width), 0, 0, 0)
+        records["level"][:, level] = (*size, *ratios, threshold)
 
 
 def _frame_floats(sizes: list[tuple[int, int]]) -> list[int]:
@@ -162,7 +176,7 @@ def _pair_floats(sizes: list[tuple[int, int]]) -> tuple[int, int]:
     height, width = sizes[0]
     coarse = 2 * sizes[1][0] * sizes[1][1] if len(sizes) > 1 else 0
     return (
-        _rounded_up(height * cell_pitch(width), _ALIGNED_FLOATS),
+        _rounded_up(height * pixel_pitch(width), _ALIGNED_FLOATS),
         _rounded_up(coarse, _ALIGNED_FLOATS),
     )
 

@@ -7,8 +7,9 @@ threads change the time, never a bit of the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from kinetics_assets.engines.cuda.memory import (
     Records,
     cell_pitch,
     lay_out,
+    pixel_pitch,
 )
 
 SOURCE: Final = Path(__file__).with_name("tvl1.cu")
@@ -38,7 +40,10 @@ EXACT: Final = ("-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true"
 MOST_THREADS: Final = 1024
 """Per block: CUDA's limit on every device, and what the registers of the solver are fitted to."""
 
-SOLVERS: Final = ("solve_in_ring", "solve_in_place")
+REGISTER_THREADS: Final = 704
+"""Of the solver in registers: each has 80, and 340 columns twice are so many threads."""
+
+SOLVERS: Final = ("solve_in_registers", "solve_in_ring", "solve_in_place")
 KERNELS: Final = (
     *("read_frames", "shrink_frames", "derive_frames", "begin_level", "warp_pairs", *SOLVERS),
     *("end_level", "write_grey", "write_field"),
@@ -49,8 +54,26 @@ _ORDERS_BYTES: Final = 16
 _DOUBLE_BYTES: Final = 8
 _WARP_THREADS: Final = 32
 _MOST_DEPTH: Final = 32
+MOST_STAGES: Final = 3
+"""Iterations of one thread of the solver in registers: what 80 registers hold."""
+
+STAGE_BYTES: Final = 64 * REGISTER_THREADS + 16
+"""Shared memory of each of them."""
+
 _STEP_COST: Final = 1
 """Barriers and row copies of one step, in cells per thread: a guess, not measured yet."""
+
+_SCHEDULER_LANES: Final = 4 * _WARP_THREADS
+"""Threads of a block that put one warp on each of a multiprocessor's schedulers."""
+
+_CELL_SLOTS, _STEP_SLOTS = 170, 70
+"""Instructions in the ring for a cell and iteration, and for a thread's step: sm_90, counted."""
+
+_STAGE_SLOTS, _PASS_SLOTS = 100, 55
+"""The same in registers: for an iteration, and for a thread's step."""
+
+_LATENCY: Final = 300
+"""Cycles that the last warp to reach a barrier takes alone, for each iteration: an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +83,12 @@ class DeviceLimits:
     Attributes:
         shared_bytes: Dynamic shared memory.
         threads: Threads, a multiple of 32, at most `MOST_THREADS`.
+        in_registers: Whether the solver in registers may be used, where it is thought the faster.
     """
 
     shared_bytes: int
     threads: int = MOST_THREADS
+    in_registers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +149,9 @@ def macros() -> dict[str, str]:
         "PAIR_BYTES": PAIR.itemsize,
         "CELL_FLOATS": CELL_FLOATS,
         "MOST_THREADS": MOST_THREADS,
+        "REGISTER_THREADS": REGISTER_THREADS,
+        "MOST_STAGES": MOST_STAGES,
+        "STAGE_BYTES": STAGE_BYTES,
     }
     return {
         **{name: f"{float(np.float32(number)).hex()}f" for name, number in numbers.items()},
@@ -171,6 +199,39 @@ def sweep_depth(height_px: int, width_px: int, limits: DeviceLimits) -> int:
     return min(range(1, min(deepest, _MOST_DEPTH) + 1), key=cost, default=0)
 
 
+def register_sweep(height_px: int, width_px: int, limits: DeviceLimits) -> tuple[int, int]:
+    """Return groups of threads and iterations of each for sweeps in registers; (0, 0) for none.
+
+    None where they do not fit, are not wanted, or the ring is predicted to be faster: by the
+    instructions that one of a multiprocessor's schedulers has to issue for an iteration.
+    """
+    lanes = _lanes(width_px)
+    most = min(limits.threads, REGISTER_THREADS) // lanes if limits.in_registers else 0
+    stages = (limits.shared_bytes - _register_bytes(0)) // STAGE_BYTES
+    found = (0, 0)
+    least = _ring_cost(height_px, width_px, limits)
+    for groups in range(1, most + 1):
+        for each in range(1, min(stages, MOST_STAGES) + 1):
+            depth = groups * each
+            share = -(-groups * lanes // _SCHEDULER_LANES)
+            step = share * (each * _STAGE_SLOTS + _PASS_SLOTS) + each * _LATENCY
+            cost = (height_px + 2 * depth) * step / depth
+            if cost < least:
+                found, least = (groups, each), cost
+    return found
+
+
+def _ring_cost(height_px: int, width_px: int, limits: DeviceLimits) -> float:
+    """Return a scheduler's instructions for an iteration in a ring; infinite where none fits."""
+    depth = sweep_depth(height_px, width_px, limits)
+    if depth == 0:
+        return math.inf
+    threads = _threads(width_px, limits.threads)
+    cells = -(-depth // max(threads // width_px, 1)) * -(-width_px // threads)
+    step = -(-threads // _SCHEDULER_LANES) * (cells * _CELL_SLOTS + _STEP_SLOTS) + cells * _LATENCY
+    return (height_px + 2 * depth) * step / depth
+
+
 def _plan_levels(
     frames: Records, pairs: Records, limits: DeviceLimits
 ) -> tuple[NDArray[np.int32], list[Launch]]:
@@ -203,20 +264,34 @@ def _plan_solvers(
     records = pairs["level"][:, level]
     keys = np.unique(records["height"].astype(np.int64) << 32 | records["width"]).tolist()
     sizes = {(key >> 32, key & 0xFFFFFFFF) for key in keys if key}
-    in_ring = {size for size in sizes if sweep_depth(*size, limits) > 0}
+    in_registers = {size for size in sizes if register_sweep(*size, limits)[0] > 0}
+    in_ring = {size for size in sizes - in_registers if sweep_depth(*size, limits) > 0}
     solvers = []
     first = sum(len(members) for members in order)
-    for kernel, chosen in zip(SOLVERS, (in_ring, sizes - in_ring), strict=True):
+    chosen_sizes = (in_registers, in_ring, sizes - in_registers - in_ring)
+    for kernel, chosen in zip(SOLVERS, chosen_sizes, strict=True):
         if not chosen:
             continue
-        threads = max(_threads(width, limits.threads) for _, width in chosen)
-        count = shared_bytes = 0
+        if kernel == "solve_in_registers":
+            sweeps = {size: register_sweep(*size, limits) for size in chosen}
+            threads = max(sweep[0] * _lanes(size[1]) for size, sweep in sweeps.items())
+            shared_bytes = _register_bytes(max(stages for _, stages in sweeps.values()))
+        else:
+            threads = max(_threads(width, limits.threads) for _, width in chosen)
+            shared_bytes = 0
+        count = 0
         for height, width in sorted(chosen, key=lambda size: (-size[0] * size[1], size)):
-            depth = sweep_depth(height, width, DeviceLimits(limits.shared_bytes, threads))
-            rows = 2 * depth + 1 if depth else 0
-            shared_bytes = max(shared_bytes, _shared_bytes(width, rows=rows))
             is_member = (records["height"] == height) & (records["width"] == width)
-            records["depth"][is_member] = max(depth, 1)
+            if kernel == "solve_in_registers":
+                groups, stages = sweeps[height, width]
+                records["depth"][is_member] = groups * stages
+                records["groups"][is_member], records["stages"][is_member] = groups, stages
+                records["pitch"][is_member] = pixel_pitch(width)
+            else:
+                depth = sweep_depth(height, width, replace(limits, threads=threads))
+                rows = 2 * depth + 1 if depth else 0
+                shared_bytes = max(shared_bytes, _shared_bytes(width, rows=rows))
+                records["depth"][is_member] = max(depth, 1)
             order.append(np.flatnonzero(is_member))
             count += len(order[-1])
         solvers.append((kernel, count, threads, shared_bytes, first))
@@ -229,6 +304,16 @@ def _shared_bytes(width_px: int, *, rows: int) -> int:
     columns = (width_px + 1) // 2 * 2
     ring = rows * FLOAT_BYTES * cell_pitch(width_px)
     return _ORDERS_BYTES + _DOUBLE_BYTES * columns + ring
+
+
+def _register_bytes(stages: int) -> int:
+    """Return that of the solver in registers: orders, a sum per thread, what is exchanged."""
+    return _ORDERS_BYTES + _DOUBLE_BYTES * REGISTER_THREADS + stages * STAGE_BYTES
+
+
+def _lanes(width_px: int) -> int:
+    """Return the threads of a group of the solver in registers: whole warps."""
+    return -(-width_px // _WARP_THREADS) * _WARP_THREADS
 
 
 def _threads(width_px: int, most: int) -> int:

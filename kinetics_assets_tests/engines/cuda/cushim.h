@@ -2,7 +2,8 @@
 // every barrier. Dynamic shared memory is allocated anew, to the byte, for each block and filled
 // with NaN, so that a sanitizer sees what is read outside and a result shows what is read too
 // early. The order in which threads take turns can be changed: a barrier that is missing shows as a
-// result that depends on it. A barrier that only some threads reach ends the process.
+// result that depends on it. A barrier that only some threads reach ends the process, and so do
+// threads that wait at different ones.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -53,6 +54,12 @@ static inline float reciprocal_guess(float x)
 static inline float root_reciprocal_guess(float x)
 {
     return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));
+}
+
+template <typename Value>
+static inline Value afresh(Value value)
+{
+    return value;
 }
 
 namespace shim {
@@ -121,6 +128,7 @@ struct Fiber {
     std::unique_ptr<Stack> stack{new Stack};
     dim3_ id;
     bool done;
+    int barrier;  // line of the one it waits at
 };
 
 static Context scheduler;
@@ -128,6 +136,12 @@ static Fiber *running;
 static const std::function<void()> *body;
 
 static void leave() { running->context.change_to(scheduler); }
+
+static void wait_at(int line)
+{
+    running->barrier = line;
+    leave();
+}
 
 static void run_body()
 {
@@ -162,6 +176,12 @@ static void run_block(std::vector<Fiber> &fibers, Order order, uint32_t &seed)
             fprintf(stderr, "shim: %zu of %zu threads did not reach a barrier\n", done, count);
             abort();
         }
+        for (const Fiber &fiber : fibers)
+            if (fiber.barrier != fibers[0].barrier) {
+                fprintf(stderr, "shim: threads wait at the barriers of lines %d and %d\n",
+                        fibers[0].barrier, fiber.barrier);
+                abort();
+            }
     }
 }
 
@@ -196,4 +216,4 @@ static void launch(dim3_ grid, dim3_ block, size_t shared_bytes, Order order,
 
 }  // namespace shim
 
-#define __syncthreads shim::leave
+#define __syncthreads() shim::wait_at(__LINE__)

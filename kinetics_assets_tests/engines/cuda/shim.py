@@ -102,9 +102,10 @@ class ShimDevice:
         turns: TurnOrder = "forward",
         memory_bytes: int = 1 << 32,
         library: Path | None = None,
+        in_registers: bool = True,
     ) -> None:
         """Be a device of that size, whose threads take turns in that order."""
-        self.limits = DeviceLimits(shared_bytes, threads)
+        self.limits = DeviceLimits(shared_bytes, threads, in_registers=in_registers)
         self.lanes = 2
         self.pairs_at_a_time = 2
         self.batches: list[int] = []

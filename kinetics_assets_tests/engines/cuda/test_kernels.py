@@ -1,4 +1,7 @@
-"""The CUDA kernels, compiled by g++: the oracle's bits at every size, depth and company."""
+"""The CUDA kernels, compiled by g++: the oracle's bits at every size, depth and company.
+
+With the solvers in a ring and in place; the one in registers has tests of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +41,9 @@ SIZES = [
 ]
 
 
+_device = partial(ShimDevice, in_registers=False)
+
+
 def _solved(device: ShimDevice, pair: NDArray[np.uint8]) -> Solved[np.float32]:
     """Return the flow of one pair."""
     return BatchQueue(device).solve([pair], np.float32)[0]
@@ -54,7 +61,7 @@ def test_is_the_oracle_at_every_size(width: int, height: int) -> None:
     """Iterations, flow and grey levels are the oracle's, bit for bit."""
     pair = moving_texture(1.4, 0.7, width_px=width, height_px=height)
     oracle = reference.solve_pair(*pair)
-    device = ShimDevice(threads=32 if width < 100 else 160)
+    device = _device(threads=32 if width < 100 else 160)
     _assert_is(_solved(device, pair), oracle)
     grey = BatchQueue(device).solve([pair], np.uint8, bound_px=1.5)[0]
     assert np.array_equal(grey.flow[0], quantise(oracle.flow, bound_px=1.5))
@@ -73,7 +80,7 @@ def _device_of_depth(depth: int, *, width: int, height: int) -> ShimDevice:
     """Return a device whose shared memory and threads make sweeps of `depth` the best choice."""
     shared_bytes = 16 + 8 * (width + 1) + 4 * (2 * depth + 1) * (9 * width + 3)
     threads = -(-depth * width // 32) * 32
-    device = ShimDevice(shared_bytes=shared_bytes, threads=threads)
+    device = _device(shared_bytes=shared_bytes, threads=threads)
     plan = plan_batch([ClipShape(2, height, width)], device.limits, grey=True)
     assert plan.pairs["level"]["depth"][0, 0] == depth
     return device
@@ -83,7 +90,7 @@ def _device_of_depth(depth: int, *, width: int, height: int) -> ShimDevice:
 def test_number_of_threads_changes_nothing(threads: int) -> None:
     """Fewer threads than columns, several rows of threads, threads left over: the same bits."""
     pair = moving_texture(0.9, -0.4, width_px=50, height_px=20)
-    _assert_is(_solved(ShimDevice(threads=threads), pair), reference.solve_pair(*pair))
+    _assert_is(_solved(_device(threads=threads), pair), reference.solve_pair(*pair))
 
 
 @pytest.mark.parametrize("turns", ["backward", "shuffled"])
@@ -91,7 +98,7 @@ def test_number_of_threads_changes_nothing(threads: int) -> None:
 def test_no_barrier_is_missing(turns: TurnOrder, shared_bytes: int) -> None:
     """Threads that take turns in another order between barriers get the same bits."""
     pair = moving_texture(1.1, 0.6, width_px=34, height_px=30)
-    device = ShimDevice(turns=turns, shared_bytes=shared_bytes)
+    device = _device(turns=turns, shared_bytes=shared_bytes)
     _assert_is(_solved(device, pair), reference.solve_pair(*pair))
 
 
@@ -140,7 +147,7 @@ def test_is_the_oracle_on_real_footage(first: int) -> None:
     """Fast motion and a scene cut, where rounding differences would grow and sweeps are many."""
     pair = clip_pair("bikes", first, width_px=68, height_px=51)
     oracle = reference.solve_pair(*pair)
-    ours = _solved(ShimDevice(), pair)
+    ours = _solved(_device(), pair)
     if first == 186:
         assert ours.iterations.max() == tvl1.MAX_ITERATIONS
     _assert_is(ours, oracle)
@@ -187,9 +194,10 @@ def test_shared_divisions_are_the_plain_ones(least_exponent: int) -> None:
     inside = random.random(count) < 0.5  # small enough a residual for the division to count
     cells[inside, 0, :2] *= np.float32(1e-6)
     cells[inside, 0, 8] *= np.float32(1e-7)
-    wrong_steps = ctypes.CDLL(str(compiled(*EXACT))).wrong_steps
-    wrong_steps.restype = ctypes.c_long
-    assert wrong_steps(ctypes.c_void_p(cells.ctypes.data), ctypes.c_long(count)) == 0
+    library = ctypes.CDLL(str(compiled(*EXACT)))
+    for wrong_steps in (library.wrong_steps, library.wrong_register_steps):
+        wrong_steps.restype = ctypes.c_long
+        assert wrong_steps(ctypes.c_void_p(cells.ctypes.data), ctypes.c_long(count)) == 0
 
 
 def test_what_contraction_would_cost() -> None:

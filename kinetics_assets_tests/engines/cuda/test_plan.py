@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,9 +12,13 @@ from hypothesis import strategies as st
 from kinetics_assets.engines import tvl1
 from kinetics_assets.engines.cuda.memory import ClipShape, cell_pitch, clip_bytes
 from kinetics_assets.engines.cuda.plan import (
+    MOST_STAGES,
+    REGISTER_THREADS,
+    STAGE_BYTES,
     DeviceLimits,
     macros,
     plan_batch,
+    register_sweep,
     sweep_depth,
 )
 
@@ -70,6 +76,16 @@ def test_each_pair_is_solved_once_per_level_and_warp(
         members = plan.order[launch.first : launch.first + launch.grid[0]]
         solved[:, launch.level, launch.warp] += np.bincount(members, minlength=len(solved))
         records = plan.pairs["level"][members, launch.level]
+        if launch.kernel == "solve_in_registers":
+            lanes = -(-records["width"] // 32) * 32
+            assert (records["groups"] * lanes).max() <= threads <= REGISTER_THREADS
+            assert np.array_equal(records["groups"] * records["stages"], records["depth"])
+            assert 1 <= records["stages"].max() <= MOST_STAGES
+            need = 16 + 8 * REGISTER_THREADS + records["stages"].max() * STAGE_BYTES
+            assert need <= launch.shared_bytes <= device.shared_bytes
+            assert np.array_equal(records["pitch"], -(-10 * records["width"] // 4) * 4)
+            continue
+        assert not records["groups"].any()
         rows = 2 * records["depth"] + 1 if launch.kernel == "solve_in_ring" else 0
         columns = (records["width"] + 1) // 2 * 2
         need = 16 + 8 * columns + rows * 4 * records["pitch"]
@@ -81,7 +97,7 @@ def test_each_pair_is_solved_once_per_level_and_warp(
 
 
 def test_the_usual_frame_fills_the_usual_devices() -> None:
-    """340x256: six iterations a sweep and full blocks where shared memory is large, two on Turing.
+    """340x256 in a ring: six iterations a sweep where shared memory is large, two on Turing.
 
     The numbers come from a model; a change of it should be seen.
     """
@@ -89,9 +105,25 @@ def test_the_usual_frame_fills_the_usual_devices() -> None:
     assert sweep_depth(256, 340, DeviceLimits(166_912)) == 6  # A100
     assert sweep_depth(256, 340, DeviceLimits(101_376)) == 3  # RTX 3090, 4090
     assert sweep_depth(256, 340, TURING) == 2
-    plan = plan_batch([ClipShape(2, 256, 340)], H200, grey=True)
+    plan = plan_batch([ClipShape(2, 256, 340)], replace(H200, in_registers=False), grey=True)
     threads = [launch.block[0] for launch in plan.launches if launch.kernel == "solve_in_ring"]
     assert min(threads) >= 800
+
+
+def test_the_usual_frame_is_solved_in_registers() -> None:
+    """340x256: two groups of threads, with as many iterations each as shared memory has room for.
+
+    Where the columns are more than the threads, and where no register is to be used, there is none.
+    """
+    assert register_sweep(256, 340, H200) == (2, 3)
+    assert register_sweep(256, 340, DeviceLimits(166_912)) == (2, 3)  # A100
+    assert register_sweep(256, 340, DeviceLimits(101_376)) == (2, 2)  # RTX 3090, 4090
+    assert register_sweep(256, 340, TURING) == (2, 1)
+    assert register_sweep(256, 340, replace(H200, in_registers=False)) == (0, 0)
+    assert register_sweep(720, 1280, H200) == (0, 0)
+    plan = plan_batch([ClipShape(2, 256, 340)], H200, grey=True)
+    solvers = {launch.kernel for launch in plan.launches if launch.kernel.startswith("solve")}
+    assert solvers == {"solve_in_registers"}
 
 
 def test_wide_frames_have_a_way() -> None:
