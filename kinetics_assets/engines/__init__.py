@@ -14,6 +14,7 @@
     opencv_cuda/  what a CUDA build of OpenCV has, in its own interpreter, see its own table
     denseflow.py  the program of that name, one process per video
     preview.py    OpenCV's DIS and Farneback: other algorithms, only by explicit name
+    cache_folders.py where compiled kernels are kept
     quantise.py   flow in pixels <-> 8-bit grey levels
     registry.py   name -> engine
 

@@ -12,7 +12,6 @@ differences grow to visible size, so there are none (see bench/README.md).
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -33,6 +32,7 @@ from kinetics_assets.engines.base import (
     checked_frames,
     flow_shape,
 )
+from kinetics_assets.engines.cache_folders import cache_folder
 from kinetics_assets.engines.cpu_compiled import compiler
 from kinetics_assets.engines.cpu_compiled.kernels import REVISION, CompiledKernels
 from kinetics_assets.engines.quantise import quantise
@@ -324,12 +324,5 @@ def _choose_kernel_cache() -> None:
 
     Numba reads the variable when it is imported, so this comes first; a user's choice stands.
     """
-    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
-        return
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = (Path(base) if base else Path.home() / ".cache") / "kinetics-assets" / "numba"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or one that cannot be written: compile every time
-        folder = Path(tempfile.mkdtemp(prefix="kinetics-assets-numba-"))
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "NUMBA_CACHE_DIR" not in os.environ and not os.access(Path(__file__).parent, os.W_OK):
+        os.environ["NUMBA_CACHE_DIR"] = str(cache_folder("numba"))

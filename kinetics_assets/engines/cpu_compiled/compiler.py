@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from kinetics_assets.engines import tvl1
+from kinetics_assets.engines.cache_folders import cache_folder
 from kinetics_assets.io.programs import clean_environment, run_program
 
 SOURCE: Final = Path(__file__).with_name("tvl1.cpp")
@@ -56,7 +57,7 @@ def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise NotCompiled(f"neither {' nor '.join(COMPILERS)} is on the PATH")
-    folder = _cache_folder()
+    folder = cache_folder("cpu")
     with tempfile.TemporaryDirectory(prefix="compile-", dir=folder) as scratch:
         partial, facts = Path(scratch) / "kernels.so", Path(scratch) / "macros.h"
         _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
@@ -113,16 +114,3 @@ def _name_of(compiler: str, macros: str) -> str:
     lines = (line.split(maxsplit=2) for line in macros.splitlines())
     values = {line[1]: line[2].strip('"') for line in lines if len(line) == 3}
     return f"{Path(compiler).name} {values.get('__VERSION__', 'of unknown version')}"
-
-
-def _cache_folder() -> Path:
-    """Return this user's folder for compiled kernels; a temporary one where none can be had."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = (Path(base) if base else Path.home() / ".cache") / "kinetics-assets" / "cpu"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or one that cannot be written
-        return Path(tempfile.mkdtemp(prefix="kinetics-assets-cpu-"))
-    if os.access(folder, os.W_OK):
-        return folder
-    return Path(tempfile.mkdtemp(prefix="kinetics-assets-cpu-"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import ToolMissing
+from kinetics_assets.engines.cache_folders import cache_folder
 from kinetics_assets.engines.cuda.plan import EXACT, SOURCE, macros
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def kernels_file(nvrtc: ModuleType, capability: int) -> Path:
     architecture = f"sm_{capability}" if is_known else f"compute_{newest}"
     key = repr((SOURCE.read_bytes(), options(architecture), version))
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
-    path = _cache_folder() / f"{name}.{'cubin' if is_known else 'ptx'}"
+    path = cache_folder("cuda") / f"{name}.{'cubin' if is_known else 'ptx'}"
     if not path.exists():
         code = _compiled(nvrtc, architecture, to_machine_code=is_known)
         partial = path.with_suffix(f".{os.getpid()}")
@@ -71,19 +71,6 @@ def _compiled(nvrtc: ModuleType, architecture: str, *, to_machine_code: bool) ->
     finally:
         nvrtc.destroyProgram(program)
     return code if isinstance(code, bytes) else code.encode()
-
-
-def _cache_folder() -> Path:
-    """Return this user's folder for compiled kernels; a temporary one where none can be had."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = (Path(base) if base else Path.home() / ".cache") / "kinetics-assets" / "cuda"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or one that cannot be written
-        return Path(tempfile.mkdtemp(prefix="kinetics-assets-cuda-"))
-    if os.access(folder, os.W_OK):
-        return folder
-    return Path(tempfile.mkdtemp(prefix="kinetics-assets-cuda-"))
 
 
 def _missing(problem: object) -> ToolMissing:

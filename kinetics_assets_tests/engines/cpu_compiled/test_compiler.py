@@ -14,6 +14,7 @@ import pytest
 
 from kinetics_assets.core.errors import SettingsError, ToolMissing
 from kinetics_assets.engines import cpu, cpu_kernels, reference, registry
+from kinetics_assets.engines.cache_folders import cache_folder
 from kinetics_assets.engines.cpu import CpuEngine
 from kinetics_assets.engines.cpu_compiled import compiler, kernels
 from kinetics_assets_tests.engines.moving import moving_texture
@@ -81,7 +82,7 @@ def test_kernels_are_compiled_once(wrapped: Callable[[list[str]], Callable[[], s
     cpu._compiled_kernels.cache_clear()
     assert CpuEngine(threads=1).versions() == told[0]
     assert calls() == "x"
-    kept = sorted(path.suffix for path in compiler._cache_folder().iterdir())
+    kept = sorted(path.suffix for path in cache_folder("cpu").iterdir())
     assert kept == [".so"]
 
 
