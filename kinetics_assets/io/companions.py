@@ -110,7 +110,7 @@ class Companion:
             answer = json.loads(self._line(time.monotonic() + seconds))
             if isinstance(answer, dict):
                 return answer
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: too many brackets
             pass
         except BaseException:
             self.end()

@@ -94,10 +94,14 @@ class FlowJob(OneEngineJob):
     def groups(self, due: Sequence[Clip]) -> list[list[Clip]]:
         """Return each clip by itself; from now on ``auto`` is what it was resolved to.
 
+        What the threads share is made here, before there are any: properties are cached without a
+        lock since Python 3.12.
+
         Raises:
             MixedFlow: A step elsewhere resolved it to something else at the same time.
         """
         settle_engine(self._order, self._engine_name)
+        _ = self._file_engine if self._from_files else self._pipeline
         return super().groups(due)
 
     def produce(self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk) -> Made:

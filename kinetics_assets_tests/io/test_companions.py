@@ -62,6 +62,7 @@ def test_it_answers_many_times_and_is_told_nothing_of_ours() -> None:
         ("import os; os.write(2, b'oh'); os.kill(os.getpid(), 11)", "it died of SIGSEGV: oh"),
         ("raise SystemExit('a\\nlast words')", "it ended with status 1: last words"),
         ("import os; os.write(2, b'why'); print('nonsense')", "it answered nonsense: why"),
+        ("print('[' * 60000)", "it answered nonsense"),
         ("print('[' * 70000)", "it answered with too many bytes"),
         ("import os\nwhile True: os.write(1, b'x' * 65536)", "it answered with too many bytes"),
     ],

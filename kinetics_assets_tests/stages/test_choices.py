@@ -13,6 +13,7 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.choices import settle_engine, settled_engine
 from kinetics_assets.stages.filelists import ListsRefused, run_filelists
+from kinetics_assets.stages.flow import FlowJob
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import outlook, run_stage
@@ -31,6 +32,20 @@ def test_who_makes_no_flow_does_not_choose_its_engine(tmp_path: Path) -> None:
     assert settled_engine(order) is None
     run_stage(Stage.FLOW, order)
     assert settled_engine(order) == "cpu"
+
+
+def test_threads_share_what_was_made_before_them(tmp_path: Path) -> None:
+    """Threads that each made their own would encode more at a time than there are cores.
+
+    Regression: `cached_property` has no lock since Python 3.12.
+    """
+    order = ClassOrder(Settings(root=tmp_path, dataset="demo"), Split.TRAIN, "")
+    job = FlowJob(with_flow(order, engine="cpu"))
+    job.groups([])
+    assert {"_engine", "_pipeline"} <= vars(job).keys()
+    job = FlowJob(with_flow(order, engine="denseflow"))
+    job.groups([])
+    assert "_file_engine" in vars(job)
 
 
 def test_two_machines_do_not_choose_differently(tmp_path: Path) -> None:
