@@ -79,10 +79,10 @@ class OpenCvCudaEngine:
         Raises:
             EnvironmentFault: It cannot be used.
         """
-        with self._turn:
-            if not self._versions:
+        if not self._versions:  # else nobody waits for the clips of others only to be told
+            with self._turn:
                 self._ready()
-            return dict(self._versions)
+        return dict(self._versions)
 
     def flow(self, frames: GrayFrames) -> FlowField:
         """Return the flow in pixels, (T - 1, 2, H, W); see `FlowEngine.flow`.

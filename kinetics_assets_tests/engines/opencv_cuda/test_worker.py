@@ -67,6 +67,14 @@ def test_it_runs_isolated_on_the_leased_device(
     assert not {str(tmp_path), str(Path(worker.__file__).parent)} & set(note["path"])
 
 
+def test_versions_are_told_while_another_clip_is_worked_on(opencv: OpenCv) -> None:
+    """A clip that is done is not held up behind those that wait for the worker."""
+    engine = OpenCvCudaEngine("opencv_cuda", python=opencv.python)
+    known = engine.versions()
+    with ThreadPoolExecutor(1) as pool, engine._turn:
+        assert pool.submit(engine.versions).result(timeout=60) == known
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_frames_are_uploaded_once_and_algorithms_made_for_each_size(
     name: str, opencv: OpenCv
