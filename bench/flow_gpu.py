@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Self
@@ -272,6 +273,12 @@ def measured(pairs: int) -> dict[str, Any]:
     total = sum(len(clip) - 1 for clip in footage)
     engine, device, pattern, cv2 = CudaEngine(), CupyDevice(), LaunchPattern(), opencv_cuda()
     ours = pairs_per_second(lambda: engine.flow_u8_of_clips(footage, bound_px=BOUND_PX), total)
+    ring = CupyDevice()
+    ring.limits = replace(ring.limits, in_registers=False)
+    in_ring = CudaEngine(on=ring)
+    ours_in_ring = pairs_per_second(
+        lambda: in_ring.flow_u8_of_clips(footage, bound_px=BOUND_PX), total
+    )
     sample = list(spread(footage, PEER_PAIRS))
     solved = BatchQueue(device).solve(sample, np.float32)
     oracle = [cpu.solve_pair(*pair) for pair in sample]
@@ -282,6 +289,7 @@ def measured(pairs: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "pairs": total,
         "ours_pairs_per_second": round(ours, 1),
+        "ours_in_ring_pairs_per_second": round(ours_in_ring, 1),
         "ours_equal_to_the_cpu_engine": f"{same} of {len(sample)}",
         "launch_pattern_pairs_per_second": round(stand_in, 1),
         "ours_over_launch_pattern": round(ours / stand_in, 1),
