@@ -13,7 +13,7 @@ SECRET = "canary-77c1"
 NAMES = [
     *("python", "packages", "root", "disk space", "inodes", "locks", "dagster home", "sandbox"),
     *("sources", "yt-dlp", "js runtime", "cookies", "proxy", "torrent"),
-    *("gpu", "cupy", "opencv", "opencv cuda", "denseflow", "flow engine"),
+    *("cpu flow", "gpu", "cupy", "opencv", "opencv cuda", "denseflow", "flow engine"),
 ]
 
 
