@@ -28,6 +28,13 @@ FAST: Final = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
 They come after `-fno-fast-math`, which would undo these two, at a quarter of the speed.
 """
 
+INERT: Final = ("-fPIC", "-shared", "-nostartfiles")
+"""How they are linked: no code runs when the library is loaded.
+
+Start files would let a compiler that was set up for `-ffast-math` turn off subnormal numbers in
+the whole process, and in every thread that it starts later, just because it loaded a library.
+"""
+
 SWITCH: Final = "KINETICS_CPU_KERNELS"
 """The environment variable that chooses between these kernels and numba's; see `cpu.py`."""
 
@@ -69,7 +76,7 @@ def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
             return path, name
         refused = path.with_suffix(_REFUSED)
         if not refused.exists():
-            _run([compiler, *options(), "-fPIC", "-shared", "-w", str(SOURCE), "-o", str(partial)])
+            _run([compiler, *options(), *INERT, "-w", str(SOURCE), "-o", str(partial)])
             if is_right(partial, name):
                 with partial.open("rb") as written:
                     os.fsync(written.fileno())  # or a power cut may leave a file full of holes

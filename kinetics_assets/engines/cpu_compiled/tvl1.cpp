@@ -288,6 +288,10 @@ struct Workspace {
 
 extern "C" {
 
+// What the destructor of a thread's memory knows this library by. It comes with the start files
+// as a rule, which are left out here so that to load the library runs no code.
+__attribute__((visibility("hidden"))) void *__dso_handle = &__dso_handle;
+
 // Refine `flow` (2, H, W) in place on one pyramid level and fill in how many iterations each warp
 // took. `texture` is from `kinetics_texture`. Returns 0, or 1 where there is no memory.
 int kinetics_solve_level(const float *image0, const float *texture, float *flow,
