@@ -133,13 +133,36 @@ def writing(target: Path, *, container: str = "mp4") -> Iterator[Any]:
         EncodeFailed: The encoder or the muxer refused.
         OSError: The file cannot be written.
     """
+    with encoding_faults(target), open_target(target, container=container) as out:
+        yield out
+
+
+def open_target(target: Path, *, container: str = "mp4") -> Any:  # noqa: ANN401 - PyAV's container
+    """Return a container to be filled, for a block of `encoding_faults`.
+
+    Args:
+        target: Absolute.
+        container: Name of libav's muxer: mp4 or matroska.
+    """
     import av
 
     options = _MUXER_OPTIONS | (_INDEX_FIRST if container == "mp4" else {})
+    # "file:", so that no part of the name is taken for an address
+    return av.open(f"file:{target}", "w", format=container, container_options=options)
+
+
+@contextmanager
+def encoding_faults(target: Path) -> Iterator[None]:
+    """Turn errors of libav on writing `target` into what they stand for.
+
+    Raises:
+        EncodeFailed: The encoder or the muxer refused.
+        OSError: The file cannot be written.
+    """
+    import av
+
     try:
-        # "file:", so that no part of the name is taken for an address
-        with av.open(f"file:{target}", "w", format=container, container_options=options) as out:
-            yield out
+        yield
     except av.error.FFmpegError as error:
         _blame(error, target)
 

@@ -6,7 +6,8 @@ resize. Sizes are those of `kinetics_assets.media.rawframes`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
@@ -20,10 +21,11 @@ from kinetics_assets.media.rawframes import picture_size
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import TracebackType
 
     from kinetics_assets.core.geometry import Size
     from kinetics_assets.core.settings import FrameRecipe
-    from kinetics_assets.media.probe import Caps
+    from kinetics_assets.media.probe import Caps, OpenVideo
 
 
 def gray(source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps) -> FrameFacts:
@@ -36,29 +38,80 @@ def gray(source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps) -> Fram
         ClipError: The video is at fault.
         OSError: A file cannot be read or written.
     """
-    with naming(target), open_video(source, caps) as video, target.open("wb") as file:
+    with open_video(source, caps) as video:
         pictures = frames(video)
         first = next(pictures)
-        way = orientation(first)
-        size = picture_size(first, way, video, recipe=recipe)
-        to_bgr = bgr_maker("BILINEAR")
-        begin = _write_header(file, 0, size)
-        maker, shape = None, (0, 0)
-        count, frame = 0, first
-        while frame is not None:
-            # turned before it is made grey: a turn moves whole pixels, so the order is all one
-            bgr = np.ascontiguousarray(turned(to_bgr(frame, size_of(frame)), way))
-            if maker is None or bgr.shape[:2] != shape:
-                shape = (bgr.shape[0], bgr.shape[1])
-                maker = GrayMaker(shape, size.width_px, size.height_px)
-            file.write(maker.make(bgr).data)
-            count += 1
-            frame = next(pictures, None)
-        file.seek(0)
-        if _write_header(file, count, size) != begin:
-            msg = "numpy's header grew with the number of frames"
-            raise AssertionError(msg)
-    return FrameFacts(count, size.width_px, size.height_px)
+        with GrayWriter(video, first, target, recipe=recipe) as writer:
+            for frame in chain([first], pictures):
+                writer.add(frame)
+    return writer.facts
+
+
+class GrayWriter:
+    """The grey frames of a video in a file that grows frame by frame.
+
+    The file is complete when its block ends without an error.
+    """
+
+    def __init__(
+        self,
+        video: OpenVideo,
+        first: Any,  # noqa: ANN401 - PyAV's frame
+        target: Path,
+        *,
+        recipe: FrameRecipe,
+    ) -> None:
+        """Prepare for the frames of `video`, the first of which is `first`.
+
+        Raises:
+            OverLimit: The frames would be larger than the caps allow.
+            OSError: The file cannot be written.
+        """
+        self._way = orientation(first)
+        self._size = picture_size(first, self._way, video, recipe=recipe)
+        self._to_bgr = bgr_maker("BILINEAR")
+        self._maker: GrayMaker | None = None
+        self._shape, self._count, self._target = (0, 0), 0, target
+        with naming(target):
+            self._file = target.open("wb")
+            self._begin = _write_header(self._file, 0, self._size)
+
+    @property
+    def facts(self) -> FrameFacts:
+        """Number of the frames so far, and their size."""
+        return FrameFacts(self._count, self._size.width_px, self._size.height_px)
+
+    def add(self, frame: Any) -> None:  # noqa: ANN401 - PyAV's frame
+        """Write the next frame.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        # turned before it is made grey: a turn moves whole pixels, so the order is all one
+        bgr = np.ascontiguousarray(turned(self._to_bgr(frame, size_of(frame)), self._way))
+        if self._maker is None or bgr.shape[:2] != self._shape:
+            self._shape = (bgr.shape[0], bgr.shape[1])
+            self._maker = GrayMaker(self._shape, self._size.width_px, self._size.height_px)
+        with naming(self._target):
+            self._file.write(self._maker.make(bgr).data)
+        self._count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with naming(self._target), self._file:
+            if error is not None:
+                return
+            self._file.seek(0)
+            if _write_header(self._file, self._count, self._size) != self._begin:
+                msg = "numpy's header grew with the number of frames"
+                raise AssertionError(msg)
 
 
 def _write_header(file: BinaryIO, count: int, size: Size) -> int:

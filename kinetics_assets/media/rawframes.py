@@ -9,7 +9,8 @@ matrix (HD video is tagged 709), RGB and turned frames take the way over BGR pix
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.geometry import Orientation, Size, frame_size, parse_size, squared
 from kinetics_assets.media.colour import colour_of
@@ -23,6 +24,7 @@ from kinetics_assets.media.probe import check_size, open_video
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import TracebackType
 
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.probe import Caps, OpenVideo
@@ -41,15 +43,58 @@ def rawframes(source: Path, folder: Path, *, recipe: FrameRecipe, caps: Caps) ->
     with open_video(source, caps) as video:
         pictures = frames(video)
         first = next(pictures)
+        with FramesWriter(video, first, folder, recipe=recipe) as writer:
+            for frame in chain([first], pictures):
+                writer.add(frame)
+    return writer.facts
+
+
+class FramesWriter:
+    """The pictures of a video, written frame by frame."""
+
+    def __init__(
+        self,
+        video: OpenVideo,
+        first: Any,  # noqa: ANN401 - PyAV's frame
+        folder: Path,
+        *,
+        recipe: FrameRecipe,
+    ) -> None:
+        """Prepare for the frames of `video`, the first of which is `first`.
+
+        Raises:
+            OverLimit: The pictures would be larger than the caps allow.
+        """
         way = orientation(first)
-        size = picture_size(first, way, video, recipe=recipe)
-        encode = _encoder(way, size, stored=size_of(first), quality=recipe.jpeg_quality)
-        count, frame = 0, first
-        while frame is not None:
-            _write(folder / f"img_{recipe.start_index + count:05d}.jpg", encode(frame))
-            count += 1
-            frame = next(pictures, None)
-    return FrameFacts(count, size.width_px, size.height_px)
+        self._size = picture_size(first, way, video, recipe=recipe)
+        self._encode = _encoder(way, self._size, stored=size_of(first), quality=recipe.jpeg_quality)
+        self._folder, self._start, self._count = folder, recipe.start_index, 0
+
+    @property
+    def facts(self) -> FrameFacts:
+        """Number of the pictures so far, and their size."""
+        return FrameFacts(self._count, self._size.width_px, self._size.height_px)
+
+    def add(self, frame: Any) -> None:  # noqa: ANN401 - PyAV's frame
+        """Write the picture of the next frame.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path = self._folder / f"img_{self._start + self._count:05d}.jpg"
+        _write(path, self._encode(frame))
+        self._count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the pictures as they are: each is complete."""
 
 
 def picture_size(

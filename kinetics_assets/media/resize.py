@@ -19,20 +19,22 @@ sound                  copied where it fits in an MP4, else left out; ``mmaction
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.errors import EncodeFailed
 from kinetics_assets.core.geometry import SQUARE, Orientation, Size, even_short_side, squared
 from kinetics_assets.media.audio import audio_packets
 from kinetics_assets.media.colour import colour_of
 from kinetics_assets.media.decode import frames, orientation
-from kinetics_assets.media.encode import EncoderSettings, VideoWriter, writing
+from kinetics_assets.media.encode import EncoderSettings, VideoWriter, encoding_faults, open_target
 from kinetics_assets.media.picture import size_of, turned_yuv, yuv_maker
 from kinetics_assets.media.probe import check_size, open_video
 from kinetics_assets.media.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import TracebackType
 
     from kinetics_assets.core.settings import ResizeRecipe
     from kinetics_assets.media.facts import MediaFacts
@@ -47,10 +49,87 @@ def resize(source: Path, target: Path, *, recipe: ResizeRecipe, caps: Caps) -> M
         EncodeFailed: The result is not what was to be written.
         OSError: A file cannot be read or written.
     """
-    recipe = recipe.effective()
     with open_video(source, caps) as video:
-        written = _transcode(video, target, recipe=recipe)
-    return checked(target, caps, frames_written=written)
+        pictures = frames(video)
+        first = next(pictures)
+        with ResizeWriter(video, first, target, recipe=recipe) as writer:
+            for frame in chain([first], pictures):
+                writer.add(frame)
+    return checked(target, caps, frames_written=writer.frames)
+
+
+class ResizeWriter:
+    """A resized video that grows frame by frame; complete when its block ends without an error."""
+
+    def __init__(
+        self,
+        video: OpenVideo,
+        first: Any,  # noqa: ANN401 - PyAV's frame
+        target: Path,
+        *,
+        recipe: ResizeRecipe,
+    ) -> None:
+        """Prepare for the frames of `video`, the first of which is `first`.
+
+        Raises:
+            ClipError: The source is at fault.
+            OSError: A file cannot be read or written.
+        """
+        recipe = recipe.effective()
+        self._way, self._origin = orientation(first), first.pts or 0
+        size, aspect = resized_shape(size_of(first), self._way, video.sample_aspect, recipe=recipe)
+        check_size(size.width_px, size.height_px, video.caps)
+        sound = []
+        if recipe.keep_audio and video.audio is not None:
+            sound = audio_packets(video.path, video.caps, first=self._origin * video.time_base)
+        self._scale = yuv_maker("BICUBIC", full_range=False)
+        self._stored = self._way.undo(size)
+        settings = EncoderSettings(
+            size=size,
+            preset=recipe.preset,
+            crf=recipe.crf,
+            gop=recipe.gop,
+            x264_params=recipe.x264_params,
+            sample_aspect=aspect,
+        )
+        self._target = target
+        with encoding_faults(target):
+            self._container = open_target(target)
+            self._writer = VideoWriter(
+                self._container, video, settings=settings, colour=colour_of(first), audio=sound
+            )
+
+    @property
+    def frames(self) -> int:
+        """Frames written so far."""
+        return self._writer.frames
+
+    def add(self, frame: Any) -> None:  # noqa: ANN401 - PyAV's frame
+        """Write the next frame; its timestamp may be another one afterwards.
+
+        Raises:
+            EncodeFailed: The encoder refused.
+            OSError: The file cannot be written.
+        """
+        time = None if frame.pts is None else frame.pts - self._origin
+        picture = self._scale(frame, self._stored)
+        if not self._way.is_upright:
+            picture = turned_yuv(picture, self._way)
+        with encoding_faults(self._target):
+            self._writer.write(picture, time=time)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with encoding_faults(self._target), self._container:
+            if error is None:
+                self._writer.finish()
 
 
 def checked(target: Path, caps: Caps, *, frames_written: int) -> MediaFacts:
@@ -88,37 +167,3 @@ def resized_shape(
     shape = upright_aspect * Fraction(upright.width_px, upright.height_px)
     aspect = shape * Fraction(size.height_px, size.width_px)
     return size, aspect.limit_denominator(1000)
-
-
-def _transcode(video: OpenVideo, target: Path, *, recipe: ResizeRecipe) -> int:
-    """Write the resized video and return the number of frames."""
-    pictures = frames(video)
-    first = next(pictures)
-    way, origin = orientation(first), first.pts or 0
-    size, aspect = resized_shape(size_of(first), way, video.sample_aspect, recipe=recipe)
-    check_size(size.width_px, size.height_px, video.caps)
-    sound = []
-    if recipe.keep_audio and video.audio is not None:
-        sound = audio_packets(video.path, video.caps, first=origin * video.time_base)
-    scale = yuv_maker("BICUBIC", full_range=False)
-    stored = way.undo(size)
-    settings = EncoderSettings(
-        size=size,
-        preset=recipe.preset,
-        crf=recipe.crf,
-        gop=recipe.gop,
-        x264_params=recipe.x264_params,
-        sample_aspect=aspect,
-    )
-    with writing(target) as container:
-        writer = VideoWriter(
-            container, video, settings=settings, colour=colour_of(first), audio=sound
-        )
-        frame: Any = first
-        while frame is not None:
-            time = None if frame.pts is None else frame.pts - origin
-            picture = scale(frame, stored)
-            writer.write(picture if way.is_upright else turned_yuv(picture, way), time=time)
-            frame = next(pictures, None)
-        writer.finish()
-    return writer.frames
