@@ -14,6 +14,7 @@ from kinetics_assets.media.facts import (
     length_from_record,
     suffix_from_record,
 )
+from kinetics_assets.media.product_facts import Products, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.settings import FrameRecipe, Limits, ResizeRecipe, VideoRecipe
 
-__all__ = ["CountedFrames", "FrameFacts", "MediaFacts", "MediaWorker"]
+__all__ = ["CountedFrames", "FrameFacts", "MediaFacts", "MediaWorker", "Products", "Wishes"]
 
 _OPERATIONS = "kinetics_assets.media.worker"
 
@@ -138,6 +139,17 @@ class MediaWorker:
             caps=self._caps,
         )
         return FrameFacts.from_record(record)
+
+    def products(self, source: Path, wishes: Wishes) -> Products:
+        """Make all that is wished of `source` in one decode; return what became of each product.
+
+        Each is verified as its own method does, and has the bytes that its own method gives. A
+        product that fails costs the others nothing; damage of the source is raised.
+        """
+        record = self._sandbox.call(
+            "products", source=_absolute(source), wishes=wishes.record(), caps=self._caps
+        )
+        return Products.from_record(record)
 
     def count_frames(self, source: Path, *, recipe: FrameRecipe) -> CountedFrames:
         """Return how many frames `source` has, all decoded, and their size as of `gray`."""

@@ -84,6 +84,13 @@ def _gray(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
     return asdict(made)
 
 
+def _products(*, source: str, wishes: Record, caps: Record) -> Record:
+    from kinetics_assets.media.product_facts import Wishes
+    from kinetics_assets.media.products import make_products
+
+    return make_products(Path(source), Wishes.from_record(wishes), Caps(**caps))
+
+
 def _count_frames(*, source: str, recipe: Record, caps: Record) -> Record:
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.count import count_frames
@@ -112,6 +119,7 @@ OPERATIONS: dict[str, Callable[..., Record]] = {
     "resize": _resize,
     "rawframes": _rawframes,
     "gray": _gray,
+    "products": _products,
     "count_frames": _count_frames,
     "write_canary": _write_canary,
     "check_pictures": _check_pictures,

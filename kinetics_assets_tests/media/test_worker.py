@@ -36,7 +36,7 @@ def test_checking_a_video_loads_no_picture_libraries(operation: str) -> None:
 def test_the_operations_are_those_of_the_client() -> None:
     """A method of the client for each; none else can be asked for."""
     names = {"verify", "length", "trim", "join", "resize", "rawframes", "gray", "check_pictures"}
-    assert set(OPERATIONS) == {*names, "count_frames", "write_canary"}
+    assert set(OPERATIONS) == {*names, "products", "count_frames", "write_canary"}
     assert all(
         hasattr(MediaWorker, name.replace("length", "length_seconds")) for name in OPERATIONS
     )
