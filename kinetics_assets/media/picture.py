@@ -8,6 +8,7 @@ import numpy as np
 
 from kinetics_assets.core.geometry import Orientation, Size
 from kinetics_assets.media.colour import colour_of
+from kinetics_assets.media.interlaced import Unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +44,10 @@ def bgr_maker(interpolation: str) -> Callable[[Any, Size], Plane]:
     """Return a function (frame, stored size) -> (H, W, 3) BGR pixels, not turned."""
     from av.video.reformatter import VideoReformatter
 
-    scaler = VideoReformatter()
+    scaler, unmarked = VideoReformatter(), Unmarked()
 
     def make(frame: Any, size: Size) -> Plane:  # noqa: ANN401 - PyAV's frame
+        frame = frame if size == size_of(frame) else unmarked(frame)
         picture = scaler.reformat(
             frame, size.width_px, size.height_px, "bgr24", interpolation=interpolation, threads=1
         )
@@ -71,9 +73,10 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
     """
     from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-    scaler = VideoReformatter()
+    scaler, unmarked = VideoReformatter(), Unmarked()
 
     def make(frame: Any, size: Size) -> Any:  # noqa: ANN401 - PyAV's frames
+        frame = frame if size == size_of(frame) else unmarked(frame)
         tags = colour_of(frame)
         wanted = ColorRange.JPEG if full_range else ColorRange(tags.range)
         return scaler.reformat(
