@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kinetics_assets.core.errors import NoFrames, OverLimit, Truncated, Undecodable
 from kinetics_assets.core.geometry import UPRIGHT, Orientation, orientation_of
+from kinetics_assets.media.edits import shown_share
 from kinetics_assets.media.probe import OpenVideo, blame, check_size
 
 if TYPE_CHECKING:
@@ -139,12 +140,20 @@ def _goes_on(video: OpenVideo, after_pts: int | None) -> bool:
     return False
 
 
+def _is_edited(video: OpenVideo, progress: _Progress) -> bool:
+    """Return whether frames are missing because the file wants them left out."""
+    if video.container.demuxer != "mov":
+        return False
+    shown = shown_share(video.path) * video.promised_frames
+    return progress.packets >= _SHARE_THAT_IS_ENOUGH * shown - 1
+
+
 def _check_counts(video: OpenVideo, progress: _Progress) -> None:
     """Raise unless as much was decoded as the header promised."""
     promised = video.promised_frames
     if not progress.packets and not promised:
         raise NoFrames("The video stream is empty.")
-    if progress.packets < _SHARE_THAT_IS_ENOUGH * promised - 1:
+    if progress.packets < _SHARE_THAT_IS_ENOUGH * promised - 1 and not _is_edited(video, progress):
         raise Truncated(f"{progress.packets} of {promised} promised frames are there.")
     if not progress.frames:
         raise Undecodable(f"None of {progress.packets} packets gave a frame.")

@@ -257,7 +257,7 @@ CASES: Final = (
         for matrix in ("601", "709")
         for full in (False, True)
     ),
-    Case("RGB", _COLOUR, codec="libx264rgb", pixel_format="gbrp"),
+    Case("RGB", _COLOUR, codec="libvpx-vp9", container="webm", pixel_format="gbrp"),
     Case("late", _TIMES, times=_LATE, container="matroska"),
     Case("late MP4", _TIMES, times=_LATE),
     Case("late TS", _TIMES, times=_LATE, container="mpegts"),
