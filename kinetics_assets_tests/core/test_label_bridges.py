@@ -1,4 +1,4 @@
-"""Label bridges: every class has one place in the merged list and finds itself in other versions."""
+"""Label bridges: every class has a place in the merged list and its name in other versions."""
 
 from __future__ import annotations
 
