@@ -79,6 +79,11 @@ class Layout:
         return self.annotations / "edition.json"
 
     @property
+    def fetched_lists(self) -> Path:
+        """File of what servers said of the lists that were fetched; no part of the dataset."""
+        return self.annotations / ".fetched.json"
+
+    @property
     def annotations_lock(self) -> Path:
         """Lock file of whoever replaces the lists."""
         return self.annotations / ".lock"

@@ -93,9 +93,16 @@ def _address(*needed: str, optional: tuple[str, ...] = ()) -> _Rule:
 
 
 _RULES: dict[str, _Rule] = {
-    "annotations.source": (bool, "official, backup, a path or a URL"),
+    "annotations.source": (
+        bool,
+        "official, official_delta, backup, crawler, cvdf, a path or a URL",
+    ),
+    "annotations.min_share": _between(0, 1),
+    "annotations.watch_hours": _at_least(1),
     "annotations.official_url": _address(optional=("dataset",)),
     "annotations.backup_url": _address("split", optional=("dataset",)),
+    "annotations.crawler_url": _address("split", optional=("version",)),
+    "annotations.cvdf_url": _address("file", optional=("version",)),
     "videos.trim_preset": _one_of(*_PRESETS),
     "videos.trim_crf": _between(0, 51),
     "videos.min_frames": _at_least(1),

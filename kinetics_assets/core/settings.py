@@ -26,13 +26,36 @@ class AnnotationSettings:
     """Where the annotation lists come from."""
 
     source: str = "official"
-    """``official`` tarball, ``backup`` lists of MMAction2, or a path or URL of the user's own."""
+    """``official`` tarball, ``official_delta`` (only what Kinetics-700-2020 added), ``backup`` lists
+    of MMAction2, ``crawler`` lists of ActivityNet, ``cvdf`` lists of the mirror, or a path or URL of
+    the user's own."""
+    fallback: str = ""
+    """Another of these, asked while no list is here and `source` cannot be had; never in place of
+    lists that are here, for it may hold other rows. Empty for none."""
+    subset: Path | None = None
+    """File of YouTube ids or clip names, or a folder of such files named by split: only these rows
+    of the lists are used (a mini set)."""
+    min_share: float = 0.5
+    """A list from a server with less than this share of the lines of the one before is held for half
+    uploaded, and refused; 0 takes any."""
+    watch: bool = False
+    """Whether the sensor that looks for new editions is running by default."""
+    watch_hours: float = 12.0
+    """Pause between two looks of that sensor."""
     official_url: str = "https://storage.googleapis.com/deepmind-media/Datasets/{dataset}.tar.gz"
     """Address of the official tarball; ``{dataset}`` is replaced."""
     backup_url: str = (
         "https://download.openmmlab.com/mmaction/dataset/{dataset}/annotations/kinetics_{split}.csv"
     )
     """Address of one backup list; ``{dataset}`` and ``{split}`` are replaced."""
+    crawler_url: str = (
+        "https://raw.githubusercontent.com/activitynet/ActivityNet/master/Crawler/Kinetics/data/"
+        "kinetics-{version}_{split}.csv"
+    )
+    """Address of one list of the crawler; ``{version}`` is that of the dataset, such as 400."""
+    cvdf_url: str = "https://s3.amazonaws.com/kinetics/{version}/annotations/{file}"
+    """Address of one list of the mirror; ``{file}`` is ``train.csv`` or, where that one is not
+    complete, ``train.txt``."""
 
 
 @dataclass(frozen=True, slots=True)

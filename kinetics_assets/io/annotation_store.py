@@ -99,13 +99,19 @@ def read_current(layout: Layout) -> dict[Split, EditionInfo]:
         raise _damaged(layout, layout.current_edition) from error
 
 
-def load_class_rows(layout: Layout, split: Split, label: str) -> ClassRows:
+def load_class_rows(layout: Layout, split: Split, label: str, *, edition: str = "") -> ClassRows:
     """Return the rows of one class, reading nothing of any other; empty if it has none.
 
+    Args:
+        layout: Of the dataset.
+        split: Whose list it is.
+        label: The class.
+        edition: sha256 of a stored list; by default the current one of `split`.
+
     Raises:
-        AnnotationError: There is no list of `split` yet, or it is damaged.
+        AnnotationError: There is no such list, or it is damaged.
     """
-    edition = _current(layout, split).sha256
+    edition = edition or _current(layout, split).sha256
     entry = _classes(layout, edition).get(label)
     if entry is None:
         return ClassRows(edition, ())
@@ -160,6 +166,16 @@ def class_versions(layout: Layout, split: Split) -> dict[str, str]:
     return {label: classes[label]["sha256"] if label in classes else nothing for label in labels}
 
 
+def class_hashes(layout: Layout, edition: str) -> dict[str, tuple[int, str]]:
+    """Return label -> (rows, hash of the rows) of each class that has rows in a stored edition.
+
+    Raises:
+        AnnotationError: It is not stored, or damaged.
+    """
+    classes = _classes(layout, edition)
+    return {label: (entry["rows"], entry["sha256"]) for label, entry in classes.items()}
+
+
 def annotated_labels(layout: Layout, split: Split) -> tuple[str, ...]:
     """Return the classes that have a row in the list of `split`, in index order.
 
@@ -199,6 +215,21 @@ def store_list(
         name=name,
         source_address=source_address,
     )
+
+
+def stored_list(layout: Layout, sha256: str) -> bytes | None:
+    """Return the list that the edition `sha256` is, as published; None if it is not stored whole.
+
+    The folder knows the list by its sha256, whatever its name.
+    """
+    folder = layout.edition(sha256)
+    with os_faults(f"reading {folder}"):
+        names = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+        for path in names:
+            data = path.read_bytes()
+            if edition_sha256(data) == sha256:
+                return data
+    return None
 
 
 def set_current(layout: Layout, editions: dict[Split, EditionInfo]) -> None:

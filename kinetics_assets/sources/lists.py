@@ -1,245 +1,328 @@
-"""Where annotation lists come from: the official tarball, MMAction2's copies, the user's own."""
+"""Gets annotation lists: published ones or the user's own, whole or a subset, from the net or not.
+
+A file that a server says has not changed is not sent again: its lists are read from the editions
+that are stored.
+"""
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kinetics_assets.core.annotations import split_list
-from kinetics_assets.core.clips import SPLIT_SPELLINGS, Split
-from kinetics_assets.core.errors import AnnotationError, ClipError, Forbidden, Gone
+from kinetics_assets.core.annotations import edition_sha256, parse_list
+from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.errors import (
+    AnnotationError,
+    ArchiveRefused,
+    ClipError,
+    Forbidden,
+    Gone,
+    NetworkDown,
+    NetworkMisconfigured,
+    RateLimited,
+)
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.list_checks import cut_short
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.io.archives import ArchiveLimits, unpack
-from kinetics_assets.io.atomic import os_faults, temp_path
-from kinetics_assets.io.egress import ANY_HOST, Egress, redact_url
-from kinetics_assets.io.fetch import FetchLimits, fetch
+from kinetics_assets.core.subsets import Subset, parse_subset, rows_in
+from kinetics_assets.io.annotation_store import EditionInfo, stored_list
+from kinetics_assets.io.atomic import os_faults
+from kinetics_assets.io.egress import redact_url
+from kinetics_assets.io.fetch import FetchLimits, Validators, fetch_if_changed
+from kinetics_assets.io.list_notes import Note, NotedList, note_key, read_notes
+from kinetics_assets.sources.list_files import (
+    MAX_LIST_BYTES,
+    AnnotationList,
+    lists_in_file,
+    lists_in_files,
+    read_list,
+    scratch_folder,
+    split_of,
+)
+from kinetics_assets.sources.list_places import CHOICES, Place, is_named, places_of
 
-MAX_LIST_BYTES = 512 * 2**20
-"""Largest file of lists; the largest published one has about 30 MB."""
-CHOICES = "annotations.source is `official`, `backup`, or a path or URL of a list, folder or tar."
-_GZIP_START = b"\x1f\x8b"
-_TAR_MAGIC = slice(257, 262)
+__all__ = ["AnnotationList", "GotLists", "get_lists", "read_list"]
+
+_CANNOT_BE_HAD = (AnnotationError, ArchiveRefused, NetworkDown, NetworkMisconfigured, RateLimited)
+"""What makes the fallback be asked; a full disk does not."""
+_Wanted = Mapping[Split, Subset]
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotationList:
-    """One list as it was got."""
+class GotLists:
+    """The lists that settings name, and how they were got."""
 
-    data: bytes
-    name: str
-    """File name, for the edition folder and for messages."""
-    address: str
-    """Where it came from, without secrets."""
+    lists: dict[Split, AnnotationList]
+    source: str
+    """Name of the source, a path, or a URL without secrets."""
+    notes: dict[str, Note] = field(default_factory=dict)
+    """What to keep of the files that were fetched, by `note_key`; to be written when the lists are
+    stored."""
+    not_changed: tuple[str, ...] = ()
+    """Addresses that said that nothing changed, and sent nothing."""
+    missing: tuple[str, ...] = ()
+    """Ids of the subset that no list has."""
+    fallback_for: str = ""
+    """Why these are the fallback's lists, empty if they are not."""
 
 
-def get_lists(settings: Settings) -> dict[Split, AnnotationList]:
+def get_lists(
+    settings: Settings, *, current: Mapping[Split, EditionInfo] | None = None
+) -> GotLists:
     """Return the lists that `settings` name, by split; at least one.
 
+    Args:
+        settings: Of the dataset.
+        current: Lists that are here. The fallback is asked only without any, or for lists that are
+            the fallback's own; and a list that is much shorter than the one that the same address
+            gave before is refused.
+
     Raises:
-        AnnotationError: A list is missing or cannot be had; says what `annotations.source` may be.
+        AnnotationError: A list is missing, half uploaded or cannot be had; says what
+            `annotations.source` may be.
         ArchiveRefused: The tarball is damaged or breaks the rules.
         EnvironmentFault: No network, or the disk cannot be written.
     """
+    current = current or {}
+    source, fallback = settings.annotations.source, settings.annotations.fallback
+    wanted = _subsets(settings)
+    try:
+        return _get(settings, source, wanted=wanted, current=current)
+    except _CANNOT_BE_HAD as error:
+        if not fallback or not _may_fall_back(settings, current):
+            raise
+        got = _get(settings, fallback, wanted=wanted, current=current)
+        return replace(got, fallback_for=f"{_shown(source)} cannot be had: {error.message}")
+
+
+def _may_fall_back(settings: Settings, current: Mapping[Split, EditionInfo]) -> bool:
+    """Return whether the fallback would not replace the lists of another source."""
+    fallback = settings.annotations.fallback
+    at = {info.source_address.partition(" (")[0] for info in current.values()}
+    if not at:
+        return True
+    if is_named(fallback) or "://" in fallback:
+        return at <= {redact_url(place.url) for place in places_of(settings, fallback)}
+    return all(address.startswith(str(Path(fallback).expanduser())) for address in at)
+
+
+def _get(
+    settings: Settings, source: str, *, wanted: _Wanted, current: Mapping[Split, EditionInfo]
+) -> GotLists:
+    """Return the lists of one source."""
     layout = Layout.of(settings)
-    source = settings.annotations.source
-    if source == "official":
-        url = settings.annotations.official_url.replace("{dataset}", settings.dataset)
-        lists = _from_url(url, settings, layout, egress=_only_host_of(url, settings))
-        _demand(lists, (Split.TRAIN, Split.VAL), address=redact_url(url))
-        return lists
-    if source == "backup":
-        return _from_backup(settings, layout)
-    if "://" in source:
-        egress = Egress((ANY_HOST,), settings.sources.loopback_hosts)
-        return _from_url(source, settings, layout, egress=egress)
+    if is_named(source) or "://" in source:
+        getter = _Getter(settings, layout, wanted, current)
+        for place in places_of(settings, source):
+            getter.get(place)
+        missing = _missing(wanted, getter.lists, settings.dataset)
+        not_changed = tuple(getter.not_changed)
+        return GotLists(getter.lists, _shown(source), getter.notes, not_changed, missing)
     path = Path(source).expanduser()
     with os_faults(f"reading {path}"):
         if path.is_dir():
             files = [entry for entry in path.iterdir() if entry.is_file()]
-            return _from_files(files, where=str(path))
+            lists = lists_in_files(files, where=str(path))
+        elif path.is_file():
+            lists = lists_in_file(path, layout, name=path.name, address=str(path))
+        else:
+            raise AnnotationError(str(path), "there is no such file or folder.", remedy=CHOICES)
+    lists = _reduced(lists, wanted, settings.dataset)
+    return GotLists(lists, source, missing=_missing(wanted, lists, settings.dataset))
+
+
+@dataclass
+class _Getter:
+    """Gets the files of one source, one after the other."""
+
+    settings: Settings
+    layout: Layout
+    wanted: _Wanted
+    current: Mapping[Split, EditionInfo]
+    lists: dict[Split, AnnotationList] = field(default_factory=dict)
+    notes: dict[str, Note] = field(default_factory=dict)
+    not_changed: list[str] = field(default_factory=list)
+
+    def get(self, place: Place) -> None:
+        """Add the lists of a file; a file that is not there is passed over if it may be missing.
+
+        Raises:
+            AnnotationError: It cannot be had, or was cut short.
+        """
+        where = redact_url(place.url)
+        before = read_notes(self.layout).get(note_key(place.url))
+        stored = self._stored(before, address=where)
+        limits = FetchLimits(self.settings.sources.timeout_seconds, max_bytes=MAX_LIST_BYTES)
+        with scratch_folder(self.layout) as folder:
+            try:
+                fetched = fetch_if_changed(
+                    place.url,
+                    folder / "fetched",
+                    known=before.validators if before and stored else Validators(),
+                    egress=place.egress,
+                    limits=limits,
+                )
+            except ClipError as error:
+                if isinstance(error, Gone | Forbidden) and not place.is_needed:
+                    return
+                raise AnnotationError(where, error.message, remedy=CHOICES) from error
+            if (
+                before is not None
+                and stored
+                and (fetched is None or fetched.sha256 == before.sha256)
+            ):
+                said = fetched.validators if fetched else before.validators
+                lists = stored
+                note = replace(before, etag=said.etag, last_modified=said.last_modified)
+                self.not_changed += [] if fetched else [where]
+            elif fetched is None:
+                raise AnnotationError(where, "it answers 304 to a request without conditions.")
+            else:
+                name = Path(unquote(urlsplit(place.url).path)).name or "list"
+                lists = lists_in_file(
+                    fetched.path, self.layout, name=name, address=where, split=place.split
+                )
+                _demand(lists, place.must_hold, address=where)
+                lists = _reduced(lists, self.wanted, self.settings.dataset)
+                self._refuse_halves(lists)
+                note = Note(
+                    fetched.sha256,
+                    {s: NotedList(edition_sha256(one.data), one.name) for s, one in lists.items()},
+                    fetched.etag,
+                    fetched.last_modified,
+                    _digest_of(self.wanted),
+                    where,
+                )
+        self.lists.update(lists)
+        self.notes[note_key(place.url)] = note
+
+    def _stored(self, note: Note | None, *, address: str) -> dict[Split, AnnotationList]:
+        """Return the lists that a noted file gave, if all of them are stored and undamaged."""
+        if note is None or note.subset != _digest_of(self.wanted):
+            return {}
+        lists: dict[Split, AnnotationList] = {}
+        for split, noted in note.lists.items():
+            data = stored_list(self.layout, noted.sha256)
+            if data is None:
+                return {}
+            lists[split] = AnnotationList(data, noted.name, _address(address, split, self.wanted))
+        return lists
+
+    def _refuse_halves(self, lists: dict[Split, AnnotationList]) -> None:
+        """Raise `AnnotationError` for a list that was cut short on its way to the server."""
+        for split, one in lists.items():
+            info = self.current.get(split)
+            is_successor = info is not None and info.source_address == one.address
+            before = stored_list(self.layout, info.sha256) if info and is_successor else None
+            why = cut_short(one.data, before=before, min_share=self.settings.annotations.min_share)
+            if why:
+                raise AnnotationError(
+                    one.address,
+                    f"the {split} list looks half uploaded: {why}. Nothing was changed.",
+                    remedy="Try again later. If the list is right as it is, set"
+                    " annotations.min_share = 0, or give it as a file.",
+                )
+
+
+def _subsets(settings: Settings) -> dict[Split, Subset]:
+    """Return the subset that is wanted of each split's list, empty for all rows of all lists.
+
+    Raises:
+        AnnotationError: There is no such file, or it is no list of ids.
+    """
+    path = settings.annotations.subset
+    if path is None:
+        return {}
+    with os_faults(f"reading {path}"):
         if path.is_file():
-            return _from_file(path, layout, name=path.name, address=str(path))
-    raise AnnotationError(str(path), "there is no such file or folder.", remedy=CHOICES)
-
-
-def _from_backup(settings: Settings, layout: Layout) -> dict[Split, AnnotationList]:
-    """Return the lists at MMAction2's addresses, one a split; the test list may be missing."""
-    lists: dict[Split, AnnotationList] = {}
-    template = settings.annotations.backup_url.replace("{dataset}", settings.dataset)
-    for split in Split:
-        url = template.replace("{split}", split)
-        may_be_missing = (Gone, Forbidden) if split is Split.TEST else ()
-        with (
-            suppress(*may_be_missing),
-            _fetched(
-                url, settings, layout, egress=_only_host_of(url, settings), passing=may_be_missing
-            ) as path,
-        ):
-            lists[split] = AnnotationList(path.read_bytes(), _url_name(url), redact_url(url))
-    return lists
-
-
-def _from_url(
-    url: str, settings: Settings, layout: Layout, *, egress: Egress
-) -> dict[Split, AnnotationList]:
-    """Return the lists in the file at `url`."""
-    with _fetched(url, settings, layout, egress=egress) as path:
-        return _from_file(path, layout, name=_url_name(url), address=redact_url(url))
-
-
-@contextmanager
-def _fetched(
-    url: str,
-    settings: Settings,
-    layout: Layout,
-    *,
-    egress: Egress,
-    passing: tuple[type[ClipError], ...] = (),
-) -> Iterator[Path]:
-    """Yield the file at `url`, for the length of the block.
-
-    Raises:
-        AnnotationError: It cannot be had; an error in `passing` is raised as it is.
-    """
-    limits = FetchLimits(settings.sources.timeout_seconds, max_bytes=MAX_LIST_BYTES)
-    with _scratch(layout) as folder:
-        try:
-            fetched = fetch(url, folder / "fetched", egress=egress, limits=limits)
-        except passing:
-            raise
-        except ClipError as error:
-            raise AnnotationError(redact_url(url), error.message, remedy=CHOICES) from error
-        yield fetched.path
-
-
-def _from_file(
-    path: Path, layout: Layout, *, name: str, address: str
-) -> dict[Split, AnnotationList]:
-    """Return the lists in a tar archive or a CSV file."""
-    with path.open("rb") as file:
-        start = file.read(512)
-    if start.startswith(_GZIP_START) or start[_TAR_MAGIC] == b"ustar":
-        with _scratch(layout) as folder:
-            limits = ArchiveLimits(max_bytes=8 * MAX_LIST_BYTES)
-            members = unpack(path, folder, select=_is_csv, limits=limits)
-            files = [member.path for member in members]
-            return _from_files(files, where=name, address=address)
-    data = read_list(path)
-    split = _split_of(name)
-    if split is not None:
-        return {split: AnnotationList(data, name, address)}
-    return {
-        split: AnnotationList(part, name, address)
-        for split, part in split_list(data, name=name).items()
+            subset = parse_subset(read_list(path), name=str(path))
+            return dict.fromkeys(Split, subset)
+        files = sorted(path.iterdir()) if path.is_dir() else []
+    named = {file: split_of(file.name) for file in files if file.is_file()}
+    subsets = {
+        split: parse_subset(read_list(file), name=str(file))
+        for file, split in named.items()
+        if split is not None
     }
-
-
-def _from_files(files: list[Path], *, where: str, address: str = "") -> dict[Split, AnnotationList]:
-    """Return one list per split of those among `files`, told by their names.
-
-    Args:
-        files: Any files.
-        where: The folder or archive they are in, for messages.
-        address: Where they came from; each file's own path if empty.
-
-    Raises:
-        AnnotationError: No file has a known name, or two fit one split equally well.
-    """
-    by_rank: dict[Split, list[tuple[int, Path]]] = {}
-    for path in sorted(files):
-        split = _split_of(path.name) if _is_csv(path.name) else None
-        if split is not None:
-            by_rank.setdefault(split, []).append((_rank(path.name), path))
-    if not by_rank:
-        seen = ", ".join(sorted(path.name for path in files)[:10]) or "no files"
+    if not subsets:
         raise AnnotationError(
-            where,
-            f"no list in it has a known name ({seen}).",
-            remedy="Name them train.csv, val.csv, test.csv, or kinetics_train.csv and so on.",
+            str(path),
+            "annotations.subset is neither a file nor a folder with files for splits.",
+            remedy="Name the files train_ids.txt, val_ids.txt and so on.",
         )
-    lists: dict[Split, AnnotationList] = {}
-    for split, ranked in by_rank.items():
-        best = min(rank for rank, _ in ranked)
-        chosen = [path for rank, path in ranked if rank == best]
-        if len(chosen) > 1:
-            names = " and ".join(path.name for path in chosen[:2])
-            raise AnnotationError(
-                where, f"{names} are both a {split} list.", remedy="Keep the one that you mean."
-            )
-        lists[split] = AnnotationList(
-            read_list(chosen[0]), chosen[0].name, address or str(chosen[0])
-        )
-    return lists
+    return subsets
 
 
-def _demand(lists: dict[Split, AnnotationList], splits: tuple[Split, ...], *, address: str) -> None:
+def _reduced(
+    lists: dict[Split, AnnotationList], wanted: _Wanted, dataset: str
+) -> dict[Split, AnnotationList]:
+    """Return `lists` with the rows that are wanted; a list of which none is wanted is left out."""
+    if not wanted:
+        return lists
+    reduced = {}
+    for split, one in lists.items():
+        if split not in wanted:
+            continue
+        parsed = parse_list(one.data, dataset=dataset, split=split, name=one.name)
+        if any(row.clip.id in wanted[split] for row in parsed.rows):
+            data = rows_in(one.data, parsed, wanted[split])
+            reduced[split] = replace(one, data=data, address=_address(one.address, split, wanted))
+    if not reduced:
+        raise AnnotationError(
+            "annotations.subset",
+            "no row of the lists is in it.",
+            remedy="Are its ids those of another dataset or split?",
+        )
+    return reduced
+
+
+def _missing(
+    wanted: _Wanted, lists: Mapping[Split, AnnotationList], dataset: str
+) -> tuple[str, ...]:
+    """Return what is in subsets and in none of the lists that they are subsets of."""
+    if not wanted:
+        return ()
+    found: dict[Split, set[ClipId]] = {}
+    for split, one in lists.items():
+        parsed = parse_list(one.data, dataset=dataset, split=split, name=one.name)
+        found[split] = {row.clip.id for row in parsed.rows}
+    if len(set(map(id, wanted.values()))) == 1:  # one file for all splits
+        everything = set().union(*found.values())
+        return next(iter(wanted.values())).missing(everything)
+    names = (subset.missing(found.get(split, set())) for split, subset in wanted.items())
+    return tuple(sorted({name for of_split in names for name in of_split}))
+
+
+def _address(address: str, split: Split, wanted: _Wanted) -> str:
+    """Return where a list came from, with what it is a subset by."""
+    if split not in wanted:
+        return address
+    subset = wanted[split]
+    return f"{address} (subset of {len(subset.videos) + len(subset.clips)} ids)"
+
+
+def _digest_of(wanted: _Wanted) -> str:
+    """Return a digest of what is wanted, empty if everything is."""
+    if not wanted:
+        return ""
+    lines: list[str] = []
+    for split in sorted(wanted):
+        names = sorted(wanted[split].videos | {clip.name for clip in wanted[split].clips})
+        lines += [f"{split}\n", *(f"{name}\n" for name in names)]
+    return edition_sha256("".join(lines).encode())
+
+
+def _demand(
+    lists: Mapping[Split, AnnotationList], splits: Iterable[Split], *, address: str
+) -> None:
     """Raise `AnnotationError` if a list is missing."""
     for split in splits:
         if split not in lists:
             raise AnnotationError(address, f"it has no {split} list.", remedy=CHOICES)
 
 
-def _only_host_of(url: str, settings: Settings) -> Egress:
-    """Return the rules for an address of the settings: its own host and nothing else."""
-    parts, local = urlsplit(url), settings.sources.loopback_hosts
-    return Egress(() if parts.netloc in local else (parts.hostname or "",), local)
-
-
-def _split_of(name: str) -> Split | None:
-    """Return the split that a file name says, None if it says none or two."""
-    words = re.split(r"[^a-z]+", Path(name).stem.lower())
-    found = {SPLIT_SPELLINGS[word] for word in words if word in SPLIT_SPELLINGS}
-    return found.pop() if len(found) == 1 else None
-
-
-def _rank(name: str) -> int:
-    """Return how well a name fits a list, 0 best: MMAction2's, the official ones, then any other.
-
-    A holdout list stands in for a test list only if there is none.
-    """
-    stem = Path(name).stem.lower()
-    if "holdout" in stem:
-        return 3
-    if stem in {"kinetics_train", "kinetics_val", "kinetics_test"}:
-        return 0
-    return 1 if stem in SPLIT_SPELLINGS else 2
-
-
-def _is_csv(name: str) -> bool:
-    """Return whether a file name is that of a list."""
-    return name.lower().endswith(".csv")
-
-
-def _url_name(url: str) -> str:
-    """Return the file name at the end of a URL."""
-    return Path(unquote(urlsplit(url).path)).name or "list"
-
-
-def read_list(path: Path) -> bytes:
-    """Return a list's bytes.
-
-    Raises:
-        AnnotationError: It is too large to be one.
-    """
-    with os_faults(f"reading {path}"):
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise AnnotationError(str(path), "it is too large for an annotation list.")
-        return path.read_bytes()
-
-
-@contextmanager
-def _scratch(layout: Layout) -> Iterator[Path]:
-    """Yield a private folder that is deleted after the block."""
-    folder = temp_path(layout.scratch / "lists", stage="annotations")
-    with os_faults(f"creating {folder}"):
-        folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _shown(source: str) -> str:
+    """Return a source for the user, without secrets."""
+    return redact_url(source) if "://" in source else source

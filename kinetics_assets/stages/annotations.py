@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kinetics_assets.core.annotations import ParsedList, edition_sha256, parse_list
 from kinetics_assets.core.clips import Split
+from kinetics_assets.core.edition_diff import EditionDiff
 from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.list_checks import remarks
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.io.annotation_store import (
     EditionInfo,
@@ -19,8 +21,11 @@ from kinetics_assets.io.annotation_store import (
     write_if_changed,
 )
 from kinetics_assets.io.atomic import sweep_temps
+from kinetics_assets.io.edition_changes import edition_changes
+from kinetics_assets.io.list_notes import read_notes, write_notes
 from kinetics_assets.io.locks import exclusive
-from kinetics_assets.sources.lists import AnnotationList, get_lists, read_list
+from kinetics_assets.sources.list_places import is_named
+from kinetics_assets.sources.lists import AnnotationList, GotLists, get_lists, read_list
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}\.csv", re.ASCII | re.IGNORECASE)
 
@@ -32,6 +37,54 @@ class AnnotationsReport:
     editions: dict[Split, EditionInfo]
     changed: tuple[Split, ...]
     """Splits whose list has other bytes than before the run, or is new."""
+    diffs: dict[Split, EditionDiff] = field(default_factory=dict)
+    """What changed in the rows of each changed split that had a list before."""
+    remarks: dict[Split, tuple[str, ...]] = field(default_factory=dict)
+    """What is strange about lists of published sources, of splits with something strange."""
+    source: str = ""
+    """Name of the source that gave the lists, a path, or a URL without secrets."""
+    not_changed: tuple[str, ...] = ()
+    """Addresses that said that nothing changed, and sent nothing."""
+    missing: tuple[str, ...] = ()
+    """Ids of the subset that no list has."""
+    fallback_for: str = ""
+    """Why the fallback was asked, empty if it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEdition:
+    """What a look at the source found."""
+
+    splits: dict[Split, str]
+    """sha256 of the list of each split that has another one now; empty if nothing changed."""
+    not_changed: tuple[str, ...]
+    """Addresses that said that nothing changed, and sent nothing."""
+
+
+def look_for_edition(settings: Settings) -> NewEdition:
+    """Return which lists of the source are not those that are here; nothing is taken over.
+
+    What servers said is kept, so that the next look costs one request and no download.
+
+    Raises:
+        AnnotationError: There are no lists here yet, or one at the source is missing, half uploaded
+            or cannot be had.
+        ArchiveRefused: The tarball is damaged or breaks the rules.
+        EnvironmentFault: No network, or the disk cannot be written.
+    """
+    layout = Layout.of(settings)
+    current = read_current(layout)
+    got = get_lists(settings, current=current)
+    found = {split: edition_sha256(one.data) for split, one in got.lists.items()}
+    changed = {
+        split: sha256
+        for split, sha256 in found.items()
+        if split not in current or current[split].sha256 != sha256
+    }
+    if not changed:
+        with exclusive(layout.annotations_lock, wait=True, what=f"the lists of {settings.dataset}"):
+            write_notes(layout, {**read_notes(layout), **got.notes})
+    return NewEdition(changed, got.not_changed)
 
 
 def run_annotations(settings: Settings) -> AnnotationsReport:
@@ -39,7 +92,8 @@ def run_annotations(settings: Settings) -> AnnotationsReport:
 
     All lists are got and read before the first byte is written. A list that did not change leaves
     every byte as it was; the list it replaces stays in its edition folder. Splits that the source
-    does not have keep the list they had.
+    does not have keep the list they had. A server is asked only whether its files changed; one that
+    does not tell sends them again.
 
     Raises:
         AnnotationError: A list is missing, cannot be read, or has no usable row.
@@ -50,10 +104,11 @@ def run_annotations(settings: Settings) -> AnnotationsReport:
     with exclusive(layout.annotations_lock, wait=True, what=f"the lists of {settings.dataset}"):
         sweep_temps(layout.annotations)
         sweep_temps(layout.scratch)
-        lists = get_lists(settings)
+        before = _current(layout)
+        got = get_lists(settings, current=before)
+        lists = got.lists
         _refuse_twins(lists)
         parsed = {split: _parse(settings, split, the_list) for split, the_list in lists.items()}
-        before = _current(layout)
         editions = dict(before)
         for split, the_list in lists.items():
             editions[split] = store_list(
@@ -67,15 +122,44 @@ def run_annotations(settings: Settings) -> AnnotationsReport:
             _keep_foreign_list(layout, split)
             write_if_changed(layout.annotation_list(split), the_list.data)
         set_current(layout, editions)
+        write_notes(layout, {**read_notes(layout), **got.notes})
     changed = tuple(
         split
         for split in Split
         if split in lists
         and (split not in before or before[split].sha256 != editions[split].sha256)
     )
+    diffs = {
+        split: edition_changes(
+            layout, split, before=before[split].sha256, after=editions[split].sha256
+        )
+        for split in changed
+        if split in before
+    }
     return AnnotationsReport(
-        {split: editions[split] for split in Split if split in editions}, changed
+        {split: editions[split] for split in Split if split in editions},
+        changed,
+        {split: diff for split, diff in diffs.items() if diff is not None},
+        _remarks(settings, got, parsed),
+        got.source,
+        got.not_changed,
+        got.missing,
+        got.fallback_for,
     )
+
+
+def _remarks(
+    settings: Settings, got: GotLists, parsed: dict[Split, ParsedList]
+) -> dict[Split, tuple[str, ...]]:
+    """Return what is strange about lists that somebody published whole."""
+    if settings.annotations.subset is not None or not is_named(got.source):
+        return {}
+    if got.source == "official_delta":
+        return {}
+    said = {
+        split: remarks(one, dataset=settings.dataset, split=split) for split, one in parsed.items()
+    }
+    return {split: lines for split, lines in said.items() if lines}
 
 
 def _current(layout: Layout) -> dict[Split, EditionInfo]:

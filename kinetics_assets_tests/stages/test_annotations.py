@@ -293,7 +293,7 @@ def test_lists_that_make_no_sense_are_refused(
 
 def test_a_source_that_is_nothing_names_the_choices(tmp_path: Path) -> None:
     """A typing error in the setting says what it may be."""
-    with pytest.raises(AnnotationError, match="`official`, `backup`"):
+    with pytest.raises(AnnotationError, match="`official`, `official_delta`, `backup`"):
         run_annotations(_settings(tmp_path, source="offical"))
 
 

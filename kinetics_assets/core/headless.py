@@ -1,0 +1,90 @@
+"""Lists without a header, as CSV with one.
+
+Some published lists are plain lines: the fields of a row in some order, or the name of a clip's
+file, perhaps in a folder of its class. Which field is which is told by what is in them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from kinetics_assets.core.classes import class_indices, class_names, folder_name
+from kinetics_assets.core.clips import SPLIT_SPELLINGS, parse_clip_name
+
+_FIELDS = ("label", "youtube_id", "time_start", "time_end")
+_ID = re.compile(r"[A-Za-z0-9_-]{11}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]+)?", re.ASCII)
+_FILE = re.compile(r"(?P<name>[A-Za-z0-9_-]{11}_[0-9]{6}_[0-9]{6})(\.[a-z0-9]{2,4})?", re.ASCII)
+_LOOKED_AT = 20
+"""Lines by which the form of a list is told."""
+
+
+def with_header(data: bytes, *, dataset: str) -> bytes | None:
+    """Return the list in `data` as CSV with a header; None if it has one, or no form known here.
+
+    Each line becomes one line. One that is not of the list's form is kept as it is, so that it is
+    rejected, and seen, when the list is read.
+
+    Args:
+        data: The file, as published.
+        dataset: Whose classes the labels are.
+    """
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None
+    return _from_fields(lines, dataset=dataset) or _from_names(lines, dataset=dataset)
+
+
+def _from_fields(lines: list[str], *, dataset: str) -> bytes | None:
+    """Return lines of fields with tabs or commas between them as CSV, None if they are none."""
+    separator = "\t" if "\t" in lines[0] else ","
+    columns = _columns(lines[0].split(separator), dataset=dataset)
+    if columns is None:
+        return None
+    header = ",".join(columns)
+    body = [line.replace(separator, ",") for line in lines]
+    return "\n".join([header, *body, ""]).encode()
+
+
+def _columns(fields: list[str], *, dataset: str) -> list[str] | None:
+    """Return the name of each field of a row, None if an id or a time is not among them."""
+    names: list[str] = []
+    for position, field in enumerate(fields):
+        value = field.strip(' "')
+        if value in class_indices(dataset) and "label" not in names:
+            names.append("label")
+        elif value in SPLIT_SPELLINGS and "split" not in names:
+            names.append("split")
+        elif _SECONDS.fullmatch(value) and "time_end" not in names:
+            names.append("time_end" if "time_start" in names else "time_start")
+        elif _ID.fullmatch(value) and "youtube_id" not in names:
+            names.append("youtube_id")
+        else:
+            names.append(f"field_{position}")
+    return names if set(_FIELDS[1:]) <= set(names) else None
+
+
+def _from_names(lines: list[str], *, dataset: str) -> bytes | None:
+    """Return lines that name files of clips as CSV, None if the first of them do not."""
+    labels = {folder_name(name): name for name in class_names(dataset)}
+    if not any(_row(line, labels) for line in lines[:_LOOKED_AT]):
+        return None
+    rows = [_row(line, labels) or line for line in lines]
+    return "\n".join([",".join(_FIELDS), *rows, ""]).encode()
+
+
+def _row(line: str, labels: dict[str, str]) -> str | None:
+    """Return the CSV row of ``[.../]<class>/<clip>[.mp4] [anything]``, None if it is no such line.
+
+    Args:
+        line: Of the list.
+        labels: Name of a folder -> class.
+    """
+    *folders, last = line.strip().split("/")
+    match = _FILE.match(last)
+    clip = parse_clip_name(match["name"]) if match else None
+    label = labels.get(folder_name(folders[-1])) if folders else None
+    if clip is None or label is None:
+        return None
+    return f"{label},{clip.youtube_id},{clip.start_seconds},{clip.end_seconds}"
