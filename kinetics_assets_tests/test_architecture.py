@@ -16,7 +16,7 @@ ROOT = "kinetics_assets"
 PARTS_BELOW_RUNS = {"core", "io", "stages", "executors", "assets"}
 PARTS_BELOW_COMMANDS = {
     *("core", "io", "engines", "media", "sources", "stages", "verify"),
-    *("assets", "executors", "resources", "instance", "runs", "demo", "definitions"),
+    *("assets", "executors", "resources", "instance", "runs", "demo", "definitions", "readers"),
 }
 LAYERS: dict[str, set[str]] = {
     "core": set(),
@@ -24,7 +24,8 @@ LAYERS: dict[str, set[str]] = {
     "engines": {"core", "io.companions", "io.programs"},
     "media": {"core", "io", "engines.gray"},
     "sources": {"core", "io"},
-    "stages": {"core", "io", "media", "engines", "sources"},
+    "stages": {"core", "io", "media", "engines", "sources", "readers"},
+    "readers": set(),
     "verify": {"core"},
     "runs": {*PARTS_BELOW_RUNS, "definitions"},
     "resources": {"core", "io", "stages"},

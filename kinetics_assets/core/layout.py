@@ -7,11 +7,11 @@ of the annotation lists. Temporary names begin with ``.tmp-`` and are no part of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kinetics_assets.core.classes import folder_name
 from kinetics_assets.core.clips import ClipId, Split
-from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.settings import Packing, Settings
 from kinetics_assets.core.stages import Stage
 
 TEMP_PREFIX = ".tmp-"
@@ -22,6 +22,7 @@ EDITION_DIGITS = 12
 """Hex digits of an edition's sha256 in its folder name."""
 FRAMES_INDEX = "_rgb.json"
 FLOW_INDEX = "_flow.json"
+_PACKINGS: dict[str, Packing] = {".tar": "tar", ".zip": "zip"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,15 @@ class Layout:
         """Return the folder of a clip's frames and flow."""
         return self.class_folder(split, Stage.RAWFRAMES, label) / clip.name
 
+    def packed_pictures(
+        self, split: Split, stage: Stage, label: str, clip: ClipId, *, packing: Packing
+    ) -> Path:
+        """Return the archive of a clip's frames or flow; the folder where they are not packed."""
+        folder = self.frames(split, label, clip)
+        if packing == "none":
+            return folder
+        return folder.with_name(f"{clip.name}.{stage}.{packing}")
+
     # truth
     def manifest(self, split: Split, stage: Stage, label: str) -> Path:
         """Return the manifest of one class in a stage."""
@@ -221,3 +231,8 @@ class Layout:
     def relative(self, path: Path) -> str:
         """Return `path` as manifests store it: relative to the dataset, with forward slashes."""
         return path.relative_to(self.base).as_posix()
+
+
+def packing_of(path: str) -> Packing:
+    """Return in which form the pictures at a manifest row's `path` are."""
+    return _PACKINGS.get(PurePosixPath(path).suffix, "none")

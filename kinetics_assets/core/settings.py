@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Upstream = Literal["videos", "resized"]
+Packing = Literal["none", "tar", "zip"]
 DENSE_GOP = 16
 """Key-frame distance that the field calls dense."""
 
@@ -277,6 +278,9 @@ class StorageSettings:
 
     rawframes_folder: Path | None = None
     """Folder on another disk that holds the frame folders; the dataset gets a link to it."""
+    packing: Packing = "none"
+    """``tar`` or ``zip`` keep a clip's frames in one uncompressed archive, and its flow in another,
+    instead of hundreds of files. What is there is converted, not made again."""
 
 
 @dataclass(frozen=True, slots=True)

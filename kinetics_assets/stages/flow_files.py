@@ -21,7 +21,7 @@ from kinetics_assets.core.stages import Stage
 from kinetics_assets.engines.base import FileResult, FileTask
 from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.media.facts import FrameFacts
-from kinetics_assets.stages.frame_folders import picture_names
+from kinetics_assets.stages.frame_index import picture_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,6 @@ from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.choices import chosen_engine
 from kinetics_assets.stages.digests import output_digest, recipe_digest
-from kinetics_assets.stages.frame_folders import pictures_are_there
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.pictures_job import ADOPTED, UNKNOWN_ENGINE, PicturesJob
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from kinetics_assets.core.clips import Clip, ClipId, Split
     from kinetics_assets.core.settings import Settings
     from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.pictures_job import Made
 
 _UNKNOWN: Final = (UNKNOWN_ENGINE, UNKNOWN_ENGINE)
@@ -38,9 +38,9 @@ class OneEngineJob(PicturesJob):
     _believed: frozenset[ClipId] = frozenset()
     """Clips whose pictures in the folders to take over look whole."""
 
-    def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+    def is_up_to_date(self, row: ManifestRow, source: ManifestRow | None) -> bool:
         """Return whether the flow is there and need not be made by the present engine."""
-        if super().is_current(row, source):
+        if super().is_up_to_date(row, source):
             return not (self._mixed == "remake" and row.source == ADOPTED)
         return (
             self._mixed != "remake"
@@ -62,6 +62,7 @@ class OneEngineJob(PicturesJob):
         folders = self._settings.sources.adopt_folders
         if folders and not at_start:
             return None  # what can be taken over is known only to who lists all those folders
+        due = [clip for clip in due if not self.is_to_convert(rows[clip.id], inputs.get(clip.id))]
         makable = [clip for clip in due if self._is_makable(inputs.get(clip.id))]
         if folders:
             found = [clip.id for clip in makable if self._found(clip, inputs.get(clip.id))]
@@ -94,6 +95,23 @@ class OneEngineJob(PicturesJob):
                 remedy=_REMEDY_UNKNOWN.format(engine=self._maker[0]),
             )
         return made
+
+    def _convert(self, row: ManifestRow, temp: Path, *, desk: Desk) -> bool:
+        """Keep the flow of `row` as the settings ask for; return whether it was good.
+
+        Raises:
+            MixedFlow: It is another engine's and was altered, so that the clip would have to be
+                made.
+        """
+        if super()._convert(row, temp, desk=desk):
+            return True
+        if self._mixed not in {"profiles", "remake"} and row.profile != self._maker[1]:
+            raise MixedFlow(
+                f"The flow of {row.clip.name} by {row.engine} was altered and cannot be kept, so"
+                f" {_name(self._maker)} would make it, in a class with flow of {row.engine}.",
+                remedy=_REMEDY_UNKNOWN.format(engine=self._maker[0]),
+            )
+        return False
 
     @property
     def _mixed(self) -> str:
@@ -138,9 +156,8 @@ class OneEngineJob(PicturesJob):
         if not row.engine or (row.engine, row.profile) == self._maker or source is None:
             return False
         recipe = recipe_by(row, self._settings)
-        return row.digest == output_digest(recipe, source.sha256) and pictures_are_there(
-            self.stage, self._order.layout, row
-        )
+        is_of_today = row.digest == output_digest(recipe, source.sha256)
+        return is_of_today and self._stores.of(row).is_there(row)
 
     def _is_makable(self, source: ManifestRow | None) -> bool:
         """Return whether the engine would be given a clip made from `source`."""

@@ -24,9 +24,9 @@ from kinetics_assets.io.annotation_store import annotated_labels, splits_present
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_known
 from kinetics_assets.stages.files import file_is_there
-from kinetics_assets.stages.frame_folders import pictures_look_whole
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.picture_stores import PictureStores
 from kinetics_assets.stages.plan_runs import input_of, with_inputs
 from kinetics_assets.stages.run import Outlook, outlook
 from kinetics_assets.stages.selection import Choice, Finding, Selection
@@ -207,7 +207,7 @@ class _Look:
         if self._choice.check_files:
             return self._job.is_intact(row)
         if self._stage in {Stage.RAWFRAMES, Stage.FLOW}:
-            return pictures_look_whole(self._stage, self._order.layout, row)
+            return PictureStores(self._stage, self._order).of(row).looks_whole(row)
         return not is_due or file_is_there(self._order.layout, row)
 
     def _is_complete_enough(self, look: Outlook) -> bool:

@@ -1,9 +1,9 @@
-"""What rawframes and flow have in common: both fill a part of a clip's frame folder."""
+"""What rawframes and flow have in common: pictures of a clip, made, verified and kept together."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import ClipError, EncodeFailed
@@ -13,16 +13,9 @@ from kinetics_assets.io.atomic import folder_sha256, link_or_copy, os_faults, te
 from kinetics_assets.sources.found_trees import find_frames
 from kinetics_assets.stages.digests import output_digest, recipe_digest
 from kinetics_assets.stages.files import file_is_there
-from kinetics_assets.stages.frame_folders import (
-    FrameIndex,
-    folder_bytes,
-    picture_names,
-    pictures_are_intact,
-    pictures_are_there,
-    publish_pictures,
-    remove_pictures,
-)
+from kinetics_assets.stages.frame_index import FrameIndex, picture_names
 from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
+from kinetics_assets.stages.picture_stores import PictureStores
 from kinetics_assets.stages.storage import place_rawframes
 
 if TYPE_CHECKING:
@@ -64,7 +57,7 @@ class PicturesJob:
         self._order = order
         self._settings = order.settings
         self._recipe = order.settings.rawframes
-        self._lock = order.layout.frames_lock(order.split, order.label)
+        self._stores = PictureStores(self.stage, order)
         place_rawframes(order)
 
     # what a subclass adds
@@ -110,13 +103,22 @@ class PicturesJob:
         return bool(self._settings.sources.adopt_folders)
 
     def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+        """Return whether the pictures are what would be made, and kept as the settings ask."""
+        return self._stores.is_as_wanted(row) and self.is_up_to_date(row, source)
+
+    def is_up_to_date(self, row: ManifestRow, source: ManifestRow | None) -> bool:
         """Return whether the pictures are there, adopted or made from today's input and recipe."""
-        wanted = {self._adopted_digest()} if row.source == ADOPTED else {self._made_from(source)}
-        return row.digest in wanted and pictures_are_there(self.stage, self._order.layout, row)
+        wanted = self._adopted_digest() if row.source == ADOPTED else self._made_from(source)
+        return row.digest == wanted and self._stores.of(row).is_there(row)
+
+    def is_to_convert(self, row: ManifestRow, source: ManifestRow | None) -> bool:
+        """Return whether nothing is the matter with the pictures but how they are kept."""
+        is_ok = row.status is Status.OK and not self._stores.is_as_wanted(row)
+        return is_ok and self.is_up_to_date(row, source)
 
     def is_intact(self, row: ManifestRow) -> bool:
         """Return whether the pictures are there with their recorded sha256."""
-        return pictures_are_intact(self.stage, self._order.layout, row)
+        return self._stores.of(row).is_intact(row)
 
     def attempt_digest(self, row: ManifestRow, source: ManifestRow | None) -> str:
         """Return the digest of what an output made now would be made from."""
@@ -140,14 +142,16 @@ class PicturesJob:
         return [[clip] for clip in due]
 
     def make(self, group: Sequence[Clip], desk: Desk) -> None:
-        """Take over or make, verify and publish the pictures of each clip of `group`."""
+        """Convert, take over or make, verify and publish the pictures of each clip of `group`."""
         for clip in group:
             source, row = desk.inputs.get(clip.id), desk.known[clip.id]
-            final = self._order.layout.frames(self._order.split, clip.label, clip.id)
-            temp = temp_path(final, stage=self.stage)
+            folder = self._order.layout.frames(self._order.split, clip.label, clip.id)
+            temp = temp_path(folder, stage=self.stage)
             try:
                 with os_faults(f"creating {temp}"):
                     temp.mkdir()
+                if self.is_to_convert(row, source) and self._convert(row, temp, desk=desk):
+                    continue
                 made = self._adopt(clip, source, temp, worker=desk.worker)
                 adopted = made is not None
                 if made is None:
@@ -164,7 +168,6 @@ class PicturesJob:
                     source,
                     made,
                     temp=temp,
-                    final=final,
                     adopted=adopted,
                     desk=desk,
                 )
@@ -183,8 +186,7 @@ class PicturesJob:
     def remove(self, row: ManifestRow, *, into: Path | None) -> None:
         """Take the stage's pictures away."""
         if row.path:
-            folder = self._order.layout.base / row.path
-            remove_pictures(self.stage, folder, into=into, lock=self._lock)
+            self._stores.of(row).remove(self._order.layout.base / row.path, into=into)
 
     def finish(self) -> None:
         """Nothing was put off."""
@@ -236,6 +238,18 @@ class PicturesJob:
         made = type(facts)(frames=count, width_px=facts.width_px, height_px=facts.height_px)
         return Made(facts=made, tools="", engine=engine, profile=engine)
 
+    def _convert(self, row: ManifestRow, temp: Path, *, desk: Desk) -> bool:
+        """Keep the pictures of `row` as the settings ask for; return whether they were good.
+
+        They were verified by decoding when they were made, and their sha256 says that they are
+        still the same: nothing is decoded.
+        """
+        index = self._stores.of(row).take_out(row, temp)
+        if index is None:
+            return False
+        self._keep(row, index, temp=temp, desk=desk)
+        return True
+
     def _publish(
         self,
         row: ManifestRow,
@@ -243,7 +257,6 @@ class PicturesJob:
         made: Made,
         *,
         temp: Path,
-        final: Path,
         adopted: bool,
         desk: Desk,
     ) -> None:
@@ -281,9 +294,6 @@ class PicturesJob:
             status=Status.OK,
             attempts=row.attempts + 1,
             source=ADOPTED if adopted else self.upstream,
-            path=self._order.layout.relative(final),
-            size_bytes=folder_bytes(temp, names),
-            sha256=sha256,
             width_px=facts.width_px,
             height_px=facts.height_px,
             fps=source.fps if source is not None else None,
@@ -295,9 +305,24 @@ class PicturesJob:
             bound_px=self.bound_px,
             start_index=start,
             tools=made.tools,
+        )
+        self._keep(ok, index, temp=temp, desk=desk)
+
+    def _keep(self, ok: ManifestRow, index: FrameIndex, *, temp: Path, desk: Desk) -> None:
+        """Commit `ok` and publish the verified pictures in `temp`, in the form that is wanted."""
+        names = picture_names(self.stage, count=index.count, start_index=index.start_index)
+        store = self._stores.wanted
+        held = store.hold(temp, names, final=store.place(ok.clip), index=index)
+        row = replace(
+            ok,
+            path=self._order.layout.relative(held.path),
+            size_bytes=held.size_bytes,
+            sha256=held.sha256,
             finished_at=now_utc(),
         )
-        desk.commit(
-            ok,
-            lambda: publish_pictures(self.stage, temp, final, index=index, lock=self._lock),
-        )
+
+        def publish() -> None:
+            held.publish()
+            self._stores.remove_others(row)
+
+        desk.commit(row, publish)

@@ -20,7 +20,7 @@ from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.atomic import os_faults, sweep_temps, temp_path
 from kinetics_assets.io.journal import Journal, discard_journal, read_journal
 from kinetics_assets.io.locks import exclusive
-from kinetics_assets.io.manifests import read_known, write_manifest
+from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
@@ -217,14 +217,35 @@ def _believed(job: StageJob, order: ClassOrder) -> list[ManifestRow]:
     """Return what is known of the class, a killed step's journal included.
 
     A journal line is written just before its output gets its final name, so an ok line is believed
-    only with the output there and its sha256 equal; otherwise the clip is done again.
+    only with the output there and its sha256 equal. Otherwise what was known before still holds if
+    its output is there, and else the clip is done again. Output that a believed line has put
+    another in the place of, under another name, is taken away.
     """
     layout = order.layout
-    rows = {r.clip: r for r in read_known(layout, order.split, job.stage, order.label)}
+    rows = {r.clip: r for r in read_manifest(layout, order.split, job.stage, order.label)}
+    told: dict[ClipId, list[ManifestRow]] = {}
     for row in read_journal(layout.journal(order.split, job.stage, order.label)):
-        if rows[row.clip].status is Status.OK and not job.is_intact(rows[row.clip]):
-            rows.pop(row.clip)
+        known = rows.get(row.clip)
+        told.setdefault(row.clip, [] if known is None else [known]).append(row)
+    for clip, history in told.items():
+        true = _last_true(job, history)
+        if true is None:
+            rows.pop(clip, None)
+        else:
+            rows[clip] = true
     return list(rows.values())
+
+
+def _last_true(job: StageJob, history: list[ManifestRow]) -> ManifestRow | None:
+    """Return the last row of a clip that the disk bears out, None if none does."""
+    last, good = history[-1], [row for row in history if row.status is Status.OK]
+    if last.status is not Status.OK:
+        return last
+    row = next((row for row in reversed(good) if job.is_intact(row)), None)
+    for other in good:
+        if row is not None and other.path != row.path:
+            job.remove(other, into=None)
+    return row
 
 
 def _inputs(job: StageJob, order: ClassOrder) -> dict[ClipId, ManifestRow]:

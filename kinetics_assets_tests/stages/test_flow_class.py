@@ -21,7 +21,8 @@ from kinetics_assets.engines.gray import bgr_to_gray, resize_gray
 from kinetics_assets.engines.quantise import quantise
 from kinetics_assets.io.manifests import read_manifest
 from kinetics_assets.media.jpeg import encode_gray
-from kinetics_assets.stages.frame_folders import picture_names, read_index
+from kinetics_assets.stages.frame_folders import read_index
+from kinetics_assets.stages.frame_index import picture_names
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.report import StageReport

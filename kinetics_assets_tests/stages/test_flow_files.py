@@ -36,7 +36,8 @@ from kinetics_assets.media.client import MediaWorker
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.flow_files import FileFlow
-from kinetics_assets.stages.frame_folders import picture_names, read_index
+from kinetics_assets.stages.frame_folders import read_index
+from kinetics_assets.stages.frame_index import picture_names
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import needs_work, run_stage

@@ -11,7 +11,7 @@ from kinetics_assets.core import errors
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.stages.frame_folders import picture_names
+from kinetics_assets.stages.frame_index import picture_names
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import needs_work, run_stage

@@ -15,7 +15,8 @@ from kinetics_assets.core.errors import SettingsError
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.settings import FlowRecipe, FrameRecipe, StorageSettings
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.stages.frame_folders import own_names, picture_names, read_index
+from kinetics_assets.stages.frame_folders import own_names, read_index
+from kinetics_assets.stages.frame_index import picture_names
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.report import StageReport
