@@ -26,7 +26,7 @@ from kinetics_assets.core.classes import UNLABELLED
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import CLASS_STAGES
+from kinetics_assets.core.stages import ALL_CLASS_STAGES
 
 if TYPE_CHECKING:
     from kinetics_assets.stages.selection import Selection, Target
@@ -87,7 +87,7 @@ def targets_of(backfill: PartitionBackfill, dataset: str) -> dict[Target, frozen
     data = backfill.asset_backfill_data
     if data is None:
         return {}
-    stages = {stage.value: stage for stage in CLASS_STAGES}
+    stages = {stage.value: stage for stage in ALL_CLASS_STAGES}
     targets = {}
     for key, subset in data.target_subset.partitions_subsets_by_asset_key.items():
         if len(key.path) == 3 and key.path[0] == dataset and key.path[2] in stages:
@@ -147,7 +147,7 @@ def _add(instance: dg.DagsterInstance, dataset: str, selection: Selection, *, as
 
 def _check_chain(settings: Settings, targets: Mapping[Target, tuple[str, ...]]) -> None:
     """Raise `InternalError` for a class with a stage left out between two that are chosen."""
-    from kinetics_assets.stages.plan_runs import input_of
+    from kinetics_assets.stages.lineage import input_of
 
     for (split, stage), labels in targets.items():
         above = input_of(settings, stage)

@@ -6,6 +6,8 @@ import dagster as dg
 
 from kinetics_assets.assets.annotations import annotations_asset, class_rows_asset
 from kinetics_assets.assets.archives import archives_assets
+from kinetics_assets.assets.audio import audio_assets
+from kinetics_assets.assets.audio_features import audio_features_assets
 from kinetics_assets.assets.checks import lists_agree_check
 from kinetics_assets.assets.filelists import filelists_asset
 from kinetics_assets.assets.flow import flow_assets
@@ -14,6 +16,8 @@ from kinetics_assets.assets.rawframes import rawframes_assets
 from kinetics_assets.assets.refill import refill_job, refill_schedule
 from kinetics_assets.assets.resized import resized_assets
 from kinetics_assets.assets.sensors import filelists_sensor
+from kinetics_assets.assets.sensors_changed import changed_classes_sensor
+from kinetics_assets.assets.sensors_editions import editions_sensor
 from kinetics_assets.assets.videos import videos_assets
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.settings import Settings
@@ -23,6 +27,7 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of one dataset, in flow order."""
     splits = tuple(Split)
     refill = refill_job(settings)
+    jobs = dataset_jobs(settings.dataset)
     return dg.Definitions(
         assets=[
             annotations_asset(settings),
@@ -32,10 +37,16 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
             *resized_assets(settings, splits),
             *rawframes_assets(settings, splits),
             *flow_assets(settings, splits),
+            *audio_assets(settings, splits),
+            *audio_features_assets(settings, splits),
             *(filelists_asset(settings, split) for split in splits),
         ],
         asset_checks=[lists_agree_check(settings, split) for split in splits],
-        jobs=[*dataset_jobs(settings.dataset), refill],
+        jobs=[*jobs, refill],
         schedules=[refill_schedule(settings, refill)],
-        sensors=[filelists_sensor(settings)],
+        sensors=[
+            filelists_sensor(settings),
+            editions_sensor(settings),
+            changed_classes_sensor(settings, jobs),
+        ],
     )

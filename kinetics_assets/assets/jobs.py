@@ -8,7 +8,7 @@ import dagster as dg
 
 from kinetics_assets.assets.partitions import ARCHIVES, annotations_key, asset_key
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, CLASS_STAGES, Stage
 from kinetics_assets.sources.mirror_archives import has_parts
 
 LABELLED = (Split.TRAIN, Split.VAL)
@@ -26,6 +26,11 @@ def prepare_job_name(dataset: str, split: Split) -> str:
     Test has one of its own: its partitions are other ones, and a job has only one set of them.
     """
     return f"{dataset}_prepare" if split in LABELLED else f"{dataset}_prepare_{split}"
+
+
+def whole_job_name(dataset: str, split: Split) -> str:
+    """Return the name of the job that can also run the optional stages of a split."""
+    return f"{prepare_job_name(dataset, split)}_with_audio"
 
 
 def archives_job_name(dataset: str, split: Split) -> str:
@@ -51,6 +56,8 @@ def dataset_jobs(dataset: str) -> list[Any]:
         *(_archives_job(dataset, split) for split in Split if has_parts(dataset, split)),
         _prepare_job(dataset, LABELLED),
         _prepare_job(dataset, (Split.TEST,)),
+        _whole_job(dataset, LABELLED),
+        _whole_job(dataset, (Split.TEST,)),
         dg.define_asset_job(
             filelists_job_name(dataset),
             selection=[asset_key(dataset, split, Stage.FILELISTS) for split in Split],
@@ -79,5 +86,18 @@ def _prepare_job(dataset: str, splits: tuple[Split, ...]) -> Any:  # noqa: ANN40
         description=(
             f"Videos, resized videos, frames and flow of one class of {dataset},"
             f" {' and '.join(splits)}. Launch it for many classes as a backfill."
+        ),
+    )
+
+
+def _whole_job(dataset: str, splits: tuple[Split, ...]) -> Any:  # noqa: ANN401 - Dagster does not export the type
+    """Return the job of all class stages of `splits`, optional ones too, one class per run."""
+    return dg.define_asset_job(
+        whole_job_name(dataset, splits[0]),
+        selection=[
+            asset_key(dataset, split, stage) for split in splits for stage in ALL_CLASS_STAGES
+        ],
+        description=(
+            f"As {prepare_job_name(dataset, splits[0])}, and sound and its log-mel features too."
         ),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from kinetics_assets.assets.partitions import asset_key, class_partitions, label_of
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,16 +47,17 @@ def without_success(
     """
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
     live = {run.run_id for run in runs}
-    lacking: dict[tuple[Split, Stage], set[str]] = {}
-    for split in Split:
+
+    @cache
+    def lacking(split: Split, stage: Stage) -> set[str]:
+        key = asset_key(dataset, split, stage)
+        attempts = _attempts(instance, key)
+        done = instance.get_materialized_partitions(key) - attempts.keys()
+        begun = {partition for partition, run_id in attempts.items() if run_id in live}
         everything = set(class_partitions(dataset, split).get_partition_keys())
-        for stage in CLASS_STAGES:
-            key = asset_key(dataset, split, stage)
-            attempts = _attempts(instance, key)
-            done = instance.get_materialized_partitions(key) - attempts.keys()
-            begun = {partition for partition, run_id in attempts.items() if run_id in live}
-            lacking[split, stage] = {label_of(name) for name in everything - done - begun}
-    return lambda label, split, stage: label in lacking[split, stage]
+        return {label_of(name) for name in everything - done - begun}
+
+    return lambda label, split, stage: label in lacking(split, stage)
 
 
 def _attempts(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, str]:

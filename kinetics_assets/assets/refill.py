@@ -15,7 +15,7 @@ from kinetics_assets.core.clips import Split, parse_split
 from kinetics_assets.core.errors import InputError
 from kinetics_assets.core.needs import USUAL_NEEDS, Need, chosen_needs, chosen_reasons
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, CLASS_STAGES, Stage
 
 if TYPE_CHECKING:
     from kinetics_assets.stages.selection import Choice, Finding, Selection
@@ -33,7 +33,10 @@ class RefillConfig(dg.Config):
     classes: list[str] = Field(default=[], description="Class names; empty means all.")
     stages: list[str] = Field(
         default=[stage.value for stage in CLASS_STAGES],
-        description="Of videos, resized, rawframes, flow; each with the stages it reads.",
+        description=(
+            "Of videos, resized, rawframes, flow, audio, audio_features; each with the stages it"
+            " reads."
+        ),
     )
     states: list[str] = Field(
         default=[need.value for need in USUAL_NEEDS],
@@ -137,7 +140,7 @@ def choice_of(dataset: str, config: RefillConfig) -> "Choice":
     from kinetics_assets.stages.selection import Choice
 
     labels = ["" if name == UNLABELLED else parse_class(dataset, name) for name in config.classes]
-    known = {stage.value: stage for stage in CLASS_STAGES}
+    known = {stage.value: stage for stage in ALL_CLASS_STAGES}
     for name in config.stages:
         if name not in known:
             raise InputError(f"Unknown stage {name!r}.", remedy=f"Use any of: {', '.join(known)}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from kinetics_assets.assets.jobs import filelists_job_name, prepare_job_name
+from kinetics_assets.assets.jobs import filelists_job_name, prepare_job_name, whole_job_name
 from kinetics_assets.assets.metadata import MANIFESTS_DIGEST
 from kinetics_assets.assets.partitions import asset_key
 from kinetics_assets.core.clips import Split
@@ -101,10 +101,15 @@ def _listed_digest(instance: dg.DagsterInstance, settings: Settings, split: Spli
 
 def _run_under_way(instance: dg.DagsterInstance, settings: Settings, split: Split) -> str | None:
     """Return the id of a run that works, or will work, on the split."""
-    whole = {prepare_job_name(settings.dataset, split), filelists_job_name(settings.dataset)}
+    dataset = settings.dataset
+    whole = {
+        prepare_job_name(dataset, split),
+        whole_job_name(dataset, split),
+        filelists_job_name(dataset),
+    }
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
         chosen = run.asset_selection or ()
-        if any(list(key.path[:2]) == [settings.dataset, split.value] for key in chosen):
+        if any(list(key.path[:2]) == [dataset, split.value] for key in chosen):
             return run.run_id
         if not chosen and run.job_name in whole:
             return run.run_id

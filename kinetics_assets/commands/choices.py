@@ -13,7 +13,7 @@ import click
 from kinetics_assets.core.classes import UNLABELLED, parse_class
 from kinetics_assets.core.clips import Split, parse_split
 from kinetics_assets.core.errors import InputError, RootError
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, CLASS_STAGES, Stage
 from kinetics_assets.io.settings_file import dataset_root
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -45,7 +45,11 @@ def split_option(command: Command) -> Command:
 def stage_option(command: Command) -> Command:
     """Add ``--stage``, a list with commas."""
     return click.option(
-        "--stage", "stages", default="", metavar="A,B", help="Of videos, resized, rawframes, flow."
+        "--stage",
+        "stages",
+        default="",
+        metavar="A,B",
+        help="Of videos, resized, rawframes, flow, audio, audio_features. [the first four]",
     )(command)
 
 
@@ -86,17 +90,17 @@ def chosen_labels(dataset: str, names: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def chosen_stages(text: str) -> tuple[Stage, ...]:
-    """Return the class stages that ``--stage`` names, in graph order; all when it is empty.
+    """Return the class stages that ``--stage`` names, in graph order; `CLASS_STAGES` when it is empty.
 
     Raises:
         InputError: One of them does not exist.
     """
-    known = {stage.value: stage for stage in CLASS_STAGES}
+    known = {stage.value: stage for stage in ALL_CLASS_STAGES}
     names = names_in(text)
     for name in names:
         if name not in known:
             raise InputError(f"Unknown stage {name!r}.", remedy=f"Use one of: {', '.join(known)}.")
-    return tuple(stage for stage in CLASS_STAGES if stage.value in names or not names)
+    return tuple(stage for stage in ALL_CLASS_STAGES if stage.value in names) or CLASS_STAGES
 
 
 def existing_root(root: Path | None) -> Path:

@@ -37,7 +37,8 @@ from kinetics_assets.io.annotation_store import annotated_labels, class_versions
 from kinetics_assets.io.atomic import write_file
 from kinetics_assets.sources.breaker import end_pauses
 from kinetics_assets.sources.registry import sources_of
-from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class, with_inputs
+from kinetics_assets.stages.lineage import with_inputs
+from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class
 from kinetics_assets.stages.status import DatasetStatus, read_status
 from kinetics_assets.verify import verify_dataset
 from kinetics_assets.verify.findings import Problem

@@ -65,7 +65,7 @@ def status(
     settings = load_settings(dataset, root=root)
     wanted = chosen_labels(dataset, labels)
     chosen = chosen_splits(splits, default=tuple(Split))
-    wanted_stages = chosen_stages(stages)
+    wanted_stages = chosen_stages(stages) if stages else None
     wanted_reasons = chosen_reasons(names_in(reasons))
     existing_root(root)
     found = read_status(settings, splits=chosen, labels=wanted, stages=wanted_stages)

@@ -174,6 +174,12 @@ class NoFrames(ClipError):
     reason = Reason.NO_FRAMES
 
 
+class NoAudio(ClipError):
+    """A good video without sound; only what is made of the sound is lacking."""
+
+    reason = Reason.NO_AUDIO
+
+
 class OutOfRange(ClipError):
     """The source is over before the clip begins."""
 

@@ -22,7 +22,7 @@
         ├── LoginRequired, AgeRestricted, PaymentRequired, Forbidden
         ├── ServerError, AddressRefused, NetworkFailure, EmptyFile, NotAtSource
         ├── DownloadFailed, BadArchive, PostprocessingFailed
-        ├── NotMedia, Truncated, Undecodable, NoVideoStream, NoFrames
+        ├── NotMedia, Truncated, Undecodable, NoVideoStream, NoFrames, NoAudio
         ├── OutOfRange, TooShort, OverLimit, DecoderCrashed
         └── EncodeFailed
 
@@ -53,6 +53,7 @@ from kinetics_assets.core.clip_errors import (
     Gone,
     LoginRequired,
     NetworkFailure,
+    NoAudio,
     NoFrames,
     NotAtSource,
     NotMedia,
@@ -117,6 +118,7 @@ __all__ = [
     "NetworkDown",
     "NetworkFailure",
     "NetworkMisconfigured",
+    "NoAudio",
     "NoFrames",
     "NoVideoStream",
     "NotAtSource",

@@ -102,6 +102,14 @@ class Layout:
         """Return the folder of a split's frames and flow."""
         return self.base / f"rawframes_{split}"
 
+    def audio(self, split: Split) -> Path:
+        """Return the folder of a split's sound."""
+        return self.base / f"audio_{split}"
+
+    def audio_features(self, split: Split) -> Path:
+        """Return the folder of a split's log-mel features."""
+        return self.base / f"audio_features_{split}"
+
     def stage_root(self, split: Split, stage: Stage) -> Path:
         """Return the folder that the relative paths of a stage's file lists start from."""
         return {
@@ -109,6 +117,8 @@ class Layout:
             Stage.RESIZED: self.resized,
             Stage.RAWFRAMES: self.rawframes,
             Stage.FLOW: self.rawframes,
+            Stage.AUDIO: self.audio,
+            Stage.AUDIO_FEATURES: self.audio_features,
         }[stage](split)
 
     def class_folder(self, split: Split, stage: Stage, label: str) -> Path:
@@ -122,6 +132,14 @@ class Layout:
     def resized_video(self, split: Split, label: str, clip: ClipId) -> Path:
         """Return the file of a resized clip."""
         return self.class_folder(split, Stage.RESIZED, label) / f"{clip.name}.mp4"
+
+    def sound(self, split: Split, label: str, clip: ClipId, *, suffix: str) -> Path:
+        """Return the file of a clip's sound; `suffix` is .wav or .flac."""
+        return self.class_folder(split, Stage.AUDIO, label) / f"{clip.name}{suffix}"
+
+    def sound_features(self, split: Split, label: str, clip: ClipId) -> Path:
+        """Return the file of a clip's log-mel features."""
+        return self.class_folder(split, Stage.AUDIO_FEATURES, label) / f"{clip.name}.npy"
 
     def frames(self, split: Split, label: str, clip: ClipId) -> Path:
         """Return the folder of a clip's frames and flow."""

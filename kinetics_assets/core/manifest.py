@@ -84,7 +84,8 @@ class ManifestRow:
     duration_seconds: float | None = None
     """From the decoded frames' timestamps."""
     frames_decoded: int | None = None
-    """Frames that were decoded; for flow, the number of frame pairs."""
+    """Frames that were decoded; for flow, the number of frame pairs; for sound and features, the
+    frames of the clip, which readers of sound ask for."""
     digest: str = ""
     """Of (input digest, recipe, tools): what the output would be made from now."""
     engine: str = ""
@@ -95,6 +96,10 @@ class ManifestRow:
     """Flow only: displacement that the largest grey level stands for."""
     start_index: int | None = None
     """Frames and flow: number of the first picture."""
+    samples: int | None = None
+    """Sound: samples of a channel. Features: time steps."""
+    sample_rate_hz: float | None = None
+    """Sound and features: `samples` per second."""
     tools: str = ""
     """Names and versions of the tools that made the output."""
     finished_at: datetime | None = None
@@ -151,6 +156,8 @@ SCHEMA = pa.schema(
         pa.field("profile", pa.string(), nullable=False),
         pa.field("bound_px", pa.float64()),
         pa.field("start_index", pa.int32()),
+        pa.field("samples", pa.int64()),
+        pa.field("sample_rate_hz", pa.float64()),
         pa.field("tools", pa.string(), nullable=False),
         pa.field("finished_at", _TIME),
     ]
@@ -348,6 +355,7 @@ def status_of(reason: Reason, *, source_may_heal: bool) -> Status:
 
 BAD_BYTES = frozenset(
     {
+        Reason.EMPTY_FILE,
         Reason.NOT_MEDIA,
         Reason.TRUNCATED,
         Reason.UNDECODABLE,

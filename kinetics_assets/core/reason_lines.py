@@ -24,6 +24,7 @@ _ADVICE_OF = {
     Reason.NOT_AT_SOURCE: "add a source that has it (sources.order, local folders)",
     Reason.GEO_BLOCKED: "a proxy elsewhere (sources.youtube_proxy), or another source",
     Reason.TAKEN_DOWN: "nothing: it was taken down here",
+    Reason.NO_AUDIO: "nothing: the clip has no sound",
     Reason.FILTERED: "drop the filter (sources.cc_only)",
     Reason.DOWNLOAD_FAILED: "`kinetics backfill` once it is due; its words are not known yet",
 }

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     NO_VIDEO_STREAM = "no_video_stream"
     NO_FRAMES = "no_frames"
+    NO_AUDIO = "no_audio"
     OUT_OF_RANGE = "out_of_range"
     TOO_SHORT = "too_short"
     OVER_LIMIT = "over_limit"
@@ -107,6 +108,7 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
         Reason.UNDECODABLE,
         Reason.NO_VIDEO_STREAM,
         Reason.NO_FRAMES,
+        Reason.NO_AUDIO,
         Reason.OUT_OF_RANGE,
         Reason.TOO_SHORT,
         Reason.OVER_LIMIT,

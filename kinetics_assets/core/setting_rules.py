@@ -12,7 +12,7 @@ from kinetics_assets.core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kinetics_assets.core.settings import Settings
+    from kinetics_assets.core.settings import AudioFeatureRecipe, Settings
 
 _PRESETS = (
     "ultrafast",
@@ -52,7 +52,26 @@ def validate(settings: Settings, *, where: str = "settings") -> Settings:
             f"{where}: filelists.shuffle is set without a seed.",
             remedy="Set filelists.seed to any whole number, so that the order can be had again.",
         )
+    _check_sound(settings.audio_features, where=where)
     return settings
+
+
+def _check_sound(recipe: AudioFeatureRecipe, *, where: str) -> None:
+    """Raise `SettingsError` when values of the table do not fit each other."""
+    if recipe.hop_size > recipe.fft_size:
+        raise SettingsError(
+            f"{where}: audio_features.hop_size {recipe.hop_size} is more than the"
+            f" {recipe.fft_size} samples of a window.",
+            remedy="Set it to fft_size or less, so that no sample is left out.",
+        )
+    half_hz = recipe.sample_rate_hz / 2
+    if not recipe.lowest_hz < recipe.highest_hz <= half_hz:
+        raise SettingsError(
+            f"{where}: audio_features has bands from {recipe.lowest_hz:g} to"
+            f" {recipe.highest_hz:g} Hz.",
+            remedy=f"Allowed: lowest_hz below highest_hz, and that at most {half_hz:g},"
+            " half of sample_rate_hz.",
+        )
 
 
 _Rule = tuple["Callable[[Any], bool]", str]
@@ -148,6 +167,23 @@ _RULES: dict[str, _Rule] = {
     "rawframes.jpeg_quality": _between(1, 100),
     "flow.engine": (bool, "auto or the name of an engine"),
     "flow.bound_px": _above_zero(),
+    "audio.sample_rate_hz": (
+        lambda value: value == 0 or 4_000 <= value <= 384_000,
+        "0 (as the source) or 4000 to 384000",
+    ),
+    "audio.channels": _one_of(0, 1, 2),
+    "audio_features.sample_rate_hz": _between(4_000, 384_000),
+    "audio_features.fft_size": (
+        lambda value: 16 <= value <= 65_536 and value % 2 == 0,
+        "an even number from 16 to 65536",
+    ),
+    "audio_features.hop_size": _at_least(1),
+    "audio_features.mels": _between(1, 1024),
+    "audio_features.lowest_hz": _at_least(0),
+    "audio_features.highest_hz": _above_zero(),
+    "audio_features.loudness": _between(0, 1),
+    "audio_features.reference_db": _between(-200, 200),
+    "audio_features.range_db": _between(1, 400),
     "filelists.min_share": _between(0, 1),
     "thresholds.min_completeness": _between(0, 1),
     "limits.workers": _at_least(0),

@@ -222,6 +222,45 @@ class FlowRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioRecipe:
+    """How a clip's sound is written; `kinetics prepare --stage audio` makes it."""
+
+    format: Literal["wav", "flac"] = "wav"
+    """``wav``, or ``flac``, which is about half the size and loses nothing; 16 bits both."""
+    sample_rate_hz: int = 0
+    """Samples per second; 0 keeps those of the source."""
+    channels: int = 0
+    """1 or 2; 0 keeps those of the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFeatureRecipe:
+    """How sound becomes log-mel; the defaults are those of MMAction2's audio models.
+
+    docs/media-policies.md has the formula.
+    """
+
+    sample_rate_hz: int = 16_000
+    """The sound is made mono and resampled to this."""
+    fft_size: int = 512
+    """Samples of one window."""
+    hop_size: int = 256
+    """Samples from a window to the next."""
+    mels: int = 80
+    """Bands."""
+    lowest_hz: float = 125.0
+    """Where the lowest band begins."""
+    highest_hz: float = 7600.0
+    """Where the highest band ends."""
+    loudness: float = 0.1
+    """Root mean square that a clip is scaled to before; 0 leaves it as loud as it is."""
+    reference_db: float = 20.0
+    """Level that becomes 1."""
+    range_db: float = 100.0
+    """Levels this far below `reference_db` and quieter become 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListSettings:
     """How file lists are written."""
 
@@ -297,6 +336,8 @@ class Settings:
     resized: ResizeRecipe = field(default_factory=ResizeRecipe)
     rawframes: FrameRecipe = field(default_factory=FrameRecipe)
     flow: FlowRecipe = field(default_factory=FlowRecipe)
+    audio: AudioRecipe = field(default_factory=AudioRecipe)
+    audio_features: AudioFeatureRecipe = field(default_factory=AudioFeatureRecipe)
     filelists: ListSettings = field(default_factory=ListSettings)
     thresholds: Thresholds = field(default_factory=Thresholds)
     limits: Limits = field(default_factory=Limits)

@@ -1,4 +1,4 @@
-"""The six stages of the graph; each name is also a module, a folder and an asset."""
+"""The stages of the graph; each name is also a module, a folder and an asset."""
 
 from __future__ import annotations
 
@@ -13,8 +13,29 @@ class Stage(StrEnum):
     RESIZED = "resized"
     RAWFRAMES = "rawframes"
     FLOW = "flow"
+    AUDIO = "audio"
+    AUDIO_FEATURES = "audio_features"
     FILELISTS = "filelists"
 
 
 CLASS_STAGES = (Stage.VIDEOS, Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW)
-"""Stages that run per class and keep a manifest, in graph order."""
+"""Stages that run per class and keep a manifest, in graph order: those made by default."""
+OPTIONAL_STAGES = (Stage.AUDIO, Stage.AUDIO_FEATURES)
+"""Stages that run per class, keep a manifest, and run only where they are named."""
+ALL_CLASS_STAGES = (*CLASS_STAGES, *OPTIONAL_STAGES)
+
+
+def input_of(stage: Stage, *, frames_from: Stage) -> Stage | None:
+    """Return the class stage whose outputs `stage` reads, None for the first.
+
+    Args:
+        stage: One of `ALL_CLASS_STAGES`.
+        frames_from: What frames and flow are made from, by the settings.
+    """
+    if stage in {Stage.RAWFRAMES, Stage.FLOW}:
+        return frames_from
+    return {
+        Stage.RESIZED: Stage.VIDEOS,
+        Stage.AUDIO: Stage.VIDEOS,  # never the resized ones: the original holds all its sound
+        Stage.AUDIO_FEATURES: Stage.AUDIO,
+    }.get(stage)

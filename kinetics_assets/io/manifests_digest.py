@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.stages import CLASS_STAGES
+from kinetics_assets.core.stages import ALL_CLASS_STAGES
 from kinetics_assets.io.atomic import os_faults
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def manifests_digest(layout: Layout, split: Split) -> str:
     is written anew with the same rows keeps its file, and so the digest.
     """
     lines = []
-    for stage in CLASS_STAGES:
+    for stage in ALL_CLASS_STAGES:
         folder = layout.manifests(split, stage)
         if not folder.is_dir():
             continue

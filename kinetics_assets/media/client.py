@@ -9,8 +9,10 @@ from kinetics_assets.io.sandbox import Sandbox
 from kinetics_assets.io.sandboxes import Sandboxes
 from kinetics_assets.media.facts import (
     CountedFrames,
+    FeatureFacts,
     FrameFacts,
     MediaFacts,
+    SoundFacts,
     length_from_record,
     suffix_from_record,
 )
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from kinetics_assets.core.settings import FrameRecipe, Limits, ResizeRecipe, VideoRecipe
+    from kinetics_assets.core.settings import (
+        AudioFeatureRecipe,
+        AudioRecipe,
+        FrameRecipe,
+        Limits,
+        ResizeRecipe,
+        VideoRecipe,
+    )
 
 __all__ = ["CountedFrames", "FrameFacts", "MediaFacts", "MediaWorker", "Products", "Wishes"]
 
@@ -157,6 +166,31 @@ class MediaWorker:
             "count_frames", source=_absolute(source), recipe=asdict(recipe), caps=self._caps
         )
         return CountedFrames.from_record(record)
+
+    def extract_audio(self, source: Path, target: Path, *, recipe: AudioRecipe) -> SoundFacts:
+        """Write the sound of the video `source`; the name of `target` ends as the format is called.
+
+        A video without sound raises `NoAudio`.
+        """
+        record = self._sandbox.call(
+            "extract_audio",
+            source=_absolute(source),
+            target=_absolute(target),
+            recipe=asdict(recipe),
+            caps=self._caps,
+        )
+        return SoundFacts.from_record(record)
+
+    def log_mel(self, source: Path, target: Path, *, recipe: AudioFeatureRecipe) -> FeatureFacts:
+        """Write a .npy of float32 (steps, mels) from what `extract_audio` wrote."""
+        record = self._sandbox.call(
+            "log_mel",
+            source=_absolute(source),
+            target=_absolute(target),
+            recipe=asdict(recipe),
+            caps=self._caps,
+        )
+        return FeatureFacts.from_record(record)
 
     def write_canary(self, target: Path) -> FrameFacts:
         """Write a small video known to be good, for programs that are to show that they work."""

@@ -99,6 +99,48 @@ class CountedFrames:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SoundFacts:
+    """A sound that was decoded from its first sample to its last."""
+
+    samples: int
+    """Of one channel."""
+    sample_rate_hz: int
+    channels: int
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the facts in `record`.
+
+        Raises:
+            DecoderCrashed: The record is not what an honest child sends.
+        """
+        return cls(
+            samples=_count(record, "samples"),
+            sample_rate_hz=_count(record, "sample_rate_hz"),
+            channels=_count(record, "channels"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFacts:
+    """Log-mel features of a sound."""
+
+    steps: int
+    """Points in time."""
+    mels: int
+    """Bands."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the facts in `record`.
+
+        Raises:
+            DecoderCrashed: The record is not what an honest child sends.
+        """
+        return cls(steps=_count(record, "steps"), mels=_count(record, "mels"))
+
+
 def length_from_record(record: Mapping[str, Any]) -> float:
     """Return the length in `record`, in seconds.
 

@@ -98,6 +98,24 @@ def _count_frames(*, source: str, recipe: Record, caps: Record) -> Record:
     return asdict(count_frames(Path(source), recipe=FrameRecipe(**recipe), caps=Caps(**caps)))
 
 
+def _extract_audio(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
+    from kinetics_assets.core.settings import AudioRecipe
+    from kinetics_assets.media.audio_file import extract_audio
+
+    made = extract_audio(
+        Path(source), Path(target), recipe=AudioRecipe(**recipe), caps=Caps(**caps)
+    )
+    return asdict(made)
+
+
+def _log_mel(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
+    from kinetics_assets.core.settings import AudioFeatureRecipe
+    from kinetics_assets.media.log_mel import log_mel
+
+    del caps  # they are on pictures
+    return asdict(log_mel(Path(source), Path(target), recipe=AudioFeatureRecipe(**recipe)))
+
+
 def _write_canary(*, target: str, caps: Record) -> Record:
     from kinetics_assets.media.canary import write_canary
 
@@ -121,6 +139,8 @@ OPERATIONS: dict[str, Callable[..., Record]] = {
     "gray": _gray,
     "products": _products,
     "count_frames": _count_frames,
+    "extract_audio": _extract_audio,
+    "log_mel": _log_mel,
     "write_canary": _write_canary,
     "check_pictures": _check_pictures,
 }

@@ -10,14 +10,16 @@ from kinetics_assets.assets.jobs import (
     archives_job_name,
     filelists_job_name,
     prepare_job_name,
+    whole_job_name,
 )
 from kinetics_assets.assets.partitions import ARCHIVES, annotations_key, asset_key, partition_of
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import InternalError
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage
 from kinetics_assets.runs.worker import WorkOrder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Any
 
@@ -60,7 +62,10 @@ def parts_of(request: RunRequest) -> list[RunRequest]:
     """Return `request` as requests that each fit one job."""
     by_job: dict[str, list[tuple[Split, Stage | str]]] = {}
     for split, stage in request.targets:
-        by_job.setdefault(_job_of(request.dataset, split, stage), []).append((split, stage))
+        job = _job_of(request.dataset, ((split, stage),))
+        if stage in ALL_CLASS_STAGES:  # optional ones do not part them, they read the others
+            job = prepare_job_name(request.dataset, split)
+        by_job.setdefault(job, []).append((split, stage))
     return [replace(request, targets=tuple(targets)) for targets in by_job.values()]
 
 
@@ -70,7 +75,7 @@ def order_of(request: RunRequest, *, home: Path, token: str) -> WorkOrder:
     Raises:
         InternalError: The request names a class for a stage that knows none, or the reverse.
     """
-    by_class = {stage in CLASS_STAGES for _, stage in request.targets}
+    by_class = {stage in ALL_CLASS_STAGES for _, stage in request.targets}
     if by_class != {request.label is not None}:
         raise InternalError(f"{request} mixes stages with and without classes.")
     keys = [target_key(request.dataset, split, stage) for split, stage in request.targets]
@@ -85,7 +90,7 @@ def order_of(request: RunRequest, *, home: Path, token: str) -> WorkOrder:
         config = {"ops": {key.to_python_identifier(): options for key in keys}}
     return WorkOrder(
         home=str(home),
-        job=_job_of(request.dataset, *request.targets[0]),
+        job=_job_of(request.dataset, request.targets),
         keys=[list(key.path) for key in keys],
         tags=tags,
         run_config=config,
@@ -99,8 +104,11 @@ def target_key(dataset: str, split: Split, stage: Stage | str) -> dg.AssetKey:
     return asset_key(dataset, split, stage)
 
 
-def _job_of(dataset: str, split: Split, stage: Stage | str) -> str:
-    """Return the name of the job that makes a stage."""
+def _job_of(dataset: str, targets: Sequence[tuple[Split, Stage | str]]) -> str:
+    """Return the name of the job that makes `targets`, which fit one."""
+    split, stage = targets[0]
+    if any(stage in OPTIONAL_STAGES for _, stage in targets):
+        return whole_job_name(dataset, split)
     if stage is Stage.ANNOTATIONS:
         return annotations_job_name(dataset)
     if stage == ARCHIVES:

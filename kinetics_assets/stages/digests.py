@@ -17,13 +17,22 @@ from kinetics_assets.core.stages import Stage
 if TYPE_CHECKING:
     from kinetics_assets.core.settings import Settings
 
-_REVISION = {Stage.VIDEOS: 1, Stage.RESIZED: 1, Stage.RAWFRAMES: 1, Stage.FLOW: 1}
+_REVISION = {
+    Stage.VIDEOS: 1,
+    Stage.RESIZED: 2,
+    Stage.RAWFRAMES: 2,
+    Stage.FLOW: 1,
+    Stage.AUDIO: 1,
+    Stage.AUDIO_FEATURES: 1,
+}
 """Raised by hand when our own code makes other bytes from the same input and recipe."""
 _TOOLS = {
     Stage.VIDEOS: ("av",),
     Stage.RESIZED: ("av",),
     Stage.RAWFRAMES: ("av", "simplejpeg"),
     Stage.FLOW: ("av", "simplejpeg"),
+    Stage.AUDIO: ("av",),
+    Stage.AUDIO_FEATURES: ("av", "numpy"),
 }
 
 
@@ -62,6 +71,8 @@ def _recipe(stage: Stage, settings: Settings) -> tuple[object, ...]:
         Stage.RESIZED: (settings.resized.effective(),),
         Stage.RAWFRAMES: size,
         Stage.FLOW: (*size, settings.flow.bound_px),
+        Stage.AUDIO: (settings.audio,),
+        Stage.AUDIO_FEATURES: (settings.audio_features,),
         Stage.FILELISTS: (lists.videos_from, lists.shuffle, lists.seed),
     }[stage]
 

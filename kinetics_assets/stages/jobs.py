@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.stages.audio import AudioJob
+from kinetics_assets.stages.audio_features import AudioFeaturesJob
 from kinetics_assets.stages.flow import FlowJob
 from kinetics_assets.stages.rawframes import RawframesJob
 from kinetics_assets.stages.resized import ResizedJob
@@ -21,6 +23,8 @@ _JOBS: dict[Stage, Callable[[ClassOrder], StageJob]] = {
     Stage.RESIZED: ResizedJob,
     Stage.RAWFRAMES: RawframesJob,
     Stage.FLOW: FlowJob,
+    Stage.AUDIO: AudioJob,
+    Stage.AUDIO_FEATURES: AudioFeaturesJob,
 }
 
 

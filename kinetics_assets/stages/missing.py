@@ -9,7 +9,7 @@ connected chain.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from kinetics_assets.core.clips import Split
@@ -22,12 +22,11 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import annotated_labels, splits_present
 from kinetics_assets.io.locks import exclusive
-from kinetics_assets.io.manifests import read_known
 from kinetics_assets.stages.files import file_is_there
 from kinetics_assets.stages.jobs import job_for
+from kinetics_assets.stages.lineage import input_of, rows_beyond, with_inputs
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.picture_stores import PictureStores
-from kinetics_assets.stages.plan_runs import input_of, with_inputs
 from kinetics_assets.stages.run import Outlook, outlook
 from kinetics_assets.stages.selection import Choice, Finding, Selection
 
@@ -213,12 +212,8 @@ class _Look:
     def _is_complete_enough(self, look: Outlook) -> bool:
         """Return whether the class reaches the settings' smallest completeness."""
         order = self._order
-        videos: Iterable[ManifestRow] = look.rows
-        if self._job.upstream is Stage.VIDEOS:
-            videos = look.inputs.values()
-        elif self._job.upstream is not None:
-            videos = read_known(order.layout, order.split, Stage.VIDEOS, order.label)
-        share = summarise(look.rows, upstream=videos).completeness
+        above = [*look.inputs.values(), *rows_beyond(self._stage, order)]
+        share = summarise(look.rows, upstream=above).completeness
         return share >= order.settings.thresholds.min_completeness
 
     def _pause(self, look: Outlook) -> str:

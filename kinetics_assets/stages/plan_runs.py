@@ -9,8 +9,9 @@ from datetime import datetime
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.manifest import Status, summarise
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.manifests import read_known
+from kinetics_assets.stages.lineage import input_of, rows_above
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import needs_work
 
@@ -28,23 +29,6 @@ class ClassPlan:
     """In graph order, a stage never without the stages it reads and that need work."""
     held_back: tuple[Target, ...]
     """Below the settings' completeness, with nothing to do about it now; and what hangs on them."""
-
-
-def with_inputs(settings: Settings, stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    """Return `stages` and every stage they read, in graph order."""
-    wanted = set(stages)
-    for stage in reversed(CLASS_STAGES):
-        above = input_of(settings, stage)
-        if stage in wanted and above is not None:
-            wanted.add(above)
-    return tuple(stage for stage in CLASS_STAGES if stage in wanted)
-
-
-def input_of(settings: Settings, stage: Stage) -> Stage | None:
-    """Return the class stage whose outputs `stage` reads, None for the first."""
-    if stage is Stage.VIDEOS:
-        return None
-    return Stage.VIDEOS if stage is Stage.RESIZED else Stage(settings.rawframes.frames_from)
 
 
 def plan_class(
@@ -100,8 +84,7 @@ def plan_class(
 def _is_complete_enough(stage: Stage, order: ClassOrder) -> bool:
     """Return whether the class reaches the settings' smallest completeness in `stage`."""
     rows = read_known(order.layout, order.split, stage, order.label)
-    videos = read_known(order.layout, order.split, Stage.VIDEOS, order.label)
-    summary = summarise(rows, upstream=videos)
+    summary = summarise(rows, upstream=rows_above(stage, order))
     return summary.completeness >= order.settings.thresholds.min_completeness
 
 

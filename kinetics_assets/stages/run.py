@@ -24,6 +24,7 @@ from kinetics_assets.io.manifests import read_known, read_manifest, write_manife
 from kinetics_assets.io.slots import lease_slots, slots_folder
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
+from kinetics_assets.stages.lineage import rows_beyond
 from kinetics_assets.stages.pool import for_each
 from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.retire import retire_rows
@@ -108,7 +109,7 @@ def run_stage(
         order=order,
         edition=annotated.edition,
         rows=ordered,
-        summary=summarise(ordered, upstream=inputs.values()),
+        summary=summarise(ordered, upstream=[*inputs.values(), *rows_beyond(stage, order)]),
         data_version=data_version(ordered),
         changed=sum(before[clip] != row for clip, row in rows.items()),
         retired=retired,

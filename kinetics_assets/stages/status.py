@@ -20,7 +20,7 @@ from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import ManifestRow, Status, Summary, summarise
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import CLASS_STAGES, OPTIONAL_STAGES, Stage
 from kinetics_assets.io.annotation_store import (
     EditionInfo,
     class_versions,
@@ -29,6 +29,7 @@ from kinetics_assets.io.annotation_store import (
     splits_present,
 )
 from kinetics_assets.io.manifests import read_known
+from kinetics_assets.stages.lineage import stages_above
 from kinetics_assets.stages.pace import Pace
 
 
@@ -44,7 +45,7 @@ class ClassStatus:
     rows: tuple[ManifestRow, ...]
     """Rows of the manifest, and of the journal of a step that runs or was killed."""
     upstream: tuple[ManifestRow, ...]
-    """Rows of the videos stage."""
+    """Rows of the stages that it hangs on."""
     is_running: bool
     """Whether a step works on it, or was killed while it did."""
 
@@ -209,14 +210,14 @@ class StatusReader:
         *,
         splits: Iterable[Split] = tuple(Split),
         labels: Iterable[str] | None = None,
-        stages: Iterable[Stage] = CLASS_STAGES,
+        stages: Iterable[Stage] | None = None,
     ) -> DatasetStatus:
         """Return the present status of the chosen splits, classes and stages.
 
         Args:
             splits: Splits that have no list yet are left out.
             labels: Class names; None means all that have annotation rows.
-            stages: Class stages.
+            stages: Class stages; None means all but optional ones that the split has nothing of.
 
         Raises:
             InputError: The stored annotations are damaged.
@@ -226,7 +227,7 @@ class StatusReader:
         editions = read_current(layout) if splits_present(layout) else {}
         chosen = [split for split in Split if split in set(splits) and split in editions]
         wanted = None if labels is None else set(labels)
-        stages = tuple(stages)
+        named = None if stages is None else tuple(stages)
         totals = []
         for split in chosen:
             counted = list(self._counts(layout, split, editions[split], wanted))
@@ -236,7 +237,7 @@ class StatusReader:
                     stage,
                     tuple(self._class(layout, split, stage, *item) for item in counted),
                 )
-                for stage in stages
+                for stage in (named or stages_begun(layout, split))
             ]
         lists = {split: dict(_list_lines(layout, split)) for split in chosen}
         return DatasetStatus(self.settings, editions, tuple(totals), lists)
@@ -264,7 +265,11 @@ class StatusReader:
             label=label,
             annotated=annotated,
             rows=self._known(layout, split, stage, label),
-            upstream=self._known(layout, split, Stage.VIDEOS, label),
+            upstream=tuple(
+                row
+                for above in stages_above(self.settings, stage)
+                for row in self._known(layout, split, above, label)
+            ),
             is_running=layout.journal(split, stage, label).exists(),
         )
 
@@ -284,10 +289,16 @@ def read_status(
     *,
     splits: Iterable[Split] = tuple(Split),
     labels: Iterable[str] | None = None,
-    stages: Iterable[Stage] = CLASS_STAGES,
+    stages: Iterable[Stage] | None = None,
 ) -> DatasetStatus:
     """Return the present status once; see `StatusReader.read`."""
     return StatusReader(settings).read(splits=splits, labels=labels, stages=stages)
+
+
+def stages_begun(layout: Layout, split: Split) -> tuple[Stage, ...]:
+    """Return the class stages, those that are optional only if the split has manifests of them."""
+    optional = (s for s in OPTIONAL_STAGES if layout.manifests(split, s).is_dir())
+    return (*CLASS_STAGES, *optional)
 
 
 def _total_json(total: StageTotal) -> dict[str, Any]:

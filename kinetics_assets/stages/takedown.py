@@ -23,7 +23,7 @@ from kinetics_assets.core.layout import TEMP_PREFIX, Layout
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, Stage
 from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.atomic import os_faults, sweep_temps, sync, temp_path, write_file
 from kinetics_assets.io.clip_files import FoundFile, Search, Wanted, named_in, search
@@ -124,7 +124,7 @@ class Scope:
 
     def _has_class(self, layout: Layout, split: Split, label: str) -> bool:
         """Return whether a list or a manifest of the split has one of the clips in this class."""
-        for stage in CLASS_STAGES:
+        for stage in ALL_CLASS_STAGES:
             rows = read_known(layout, split, stage, label)
             rows += read_retired(layout.retired_manifest(split, stage, label))
             if any(map(self.includes, rows)):
@@ -213,7 +213,7 @@ class _ClassTakedown:
 
     def run(self) -> None:
         """Keep the rows, delete the files, rewrite the manifests: in this order."""
-        known = {stage: self._known(stage) for stage in CLASS_STAGES}
+        known = {stage: self._known(stage) for stage in ALL_CLASS_STAGES}
         for stage, rows in known.items():
             self._keep(stage, rows)
         for folder in self._folders():
@@ -242,9 +242,10 @@ class _ClassTakedown:
     def _folders(self) -> Iterator[Path]:
         """Yield the folders that the class has in each stage, retired ones included."""
         split, label = self.one.split, self.one.label
-        for stage in (Stage.VIDEOS, Stage.RESIZED, Stage.RAWFRAMES):
-            yield self.layout.class_folder(split, stage, label)
-        for stage in CLASS_STAGES:
+        yield from dict.fromkeys(
+            self.layout.class_folder(split, stage, label) for stage in ALL_CLASS_STAGES
+        )
+        for stage in ALL_CLASS_STAGES:
             yield self.layout.retired_class(split, stage, label)
 
     def _empty(self, folder: Path) -> None:
@@ -286,7 +287,7 @@ class _ClassTakedown:
 @contextmanager
 def _locked(layout: Layout, one: ClassOfDataset, tell: Tell) -> Iterator[None]:
     """Hold all locks of a class; say so where a step has to be waited for."""
-    paths = [layout.lock(one.split, stage, one.label) for stage in CLASS_STAGES]
+    paths = [layout.lock(one.split, stage, one.label) for stage in ALL_CLASS_STAGES]
     paths.append(layout.frames_lock(one.split, one.label))
     what = f"{one.label or 'unlabelled'!r} in {one.dataset} {one.split}"
     with ExitStack() as stack:

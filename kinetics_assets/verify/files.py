@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kinetics_assets.core.classes import folder_name
 from kinetics_assets.core.layout import FLOW_INDEX, FRAMES_INDEX, TEMP_PREFIX
 from kinetics_assets.core.manifest import ManifestRow, Status
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, Stage
 from kinetics_assets.verify.findings import Problem, Report
 from kinetics_assets.verify.rows import interrupted
 
@@ -70,7 +70,7 @@ def check_files(
                 _check_output(layout, stage, row, expected, report, hash_content=hash_content)
     spared = {folder_name(label) for label in unsettled}
     chosen = None if labels is None else {folder_name(label) for label in labels}
-    for root in dict.fromkeys(layout.stage_root(split, stage) for stage in CLASS_STAGES):
+    for root in dict.fromkeys(layout.stage_root(split, stage) for stage in ALL_CLASS_STAGES):
         _check_names(layout, root, expected, report, spared=spared, chosen=chosen)
 
 

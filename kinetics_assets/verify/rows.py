@@ -14,7 +14,7 @@ from kinetics_assets.core.clips import Clip, ClipId, Split
 from kinetics_assets.core.manifest import BAD_BYTES, SCHEMA, ManifestRow, Status, from_record
 from kinetics_assets.core.parquet import read_table
 from kinetics_assets.core.reasons import Kind, Reason
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage, input_of
 from kinetics_assets.verify.findings import Problem, Report
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read_rows(
     split = annotated.split
     expected = dict.fromkeys(class_names(layout.dataset), ()) | annotated.clips
     rows: Rows = {}
-    for stage in CLASS_STAGES:
+    for stage in ALL_CLASS_STAGES:
         folder = layout.manifests(split, stage)
         known = {layout.manifest(split, stage, label): label for label in expected}
         found = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
@@ -69,7 +69,7 @@ def read_rows(
             for label, clips in expected.items()
             if labels is None or label in labels
         )
-        if missing:
+        if missing and (stage not in OPTIONAL_STAGES or folder.is_dir()):
             report.note(f"{split} {stage}: {missing} of {len(annotated.clips)} classes not started")
     _check_neighbours(rows, split, report, frames_from=frames_from)
     return rows
@@ -77,7 +77,7 @@ def read_rows(
 
 def interrupted(layout: Layout, split: Split, label: str) -> list[Stage]:
     """Return the stages that left a journal for the class: running now, or killed."""
-    return [stage for stage in CLASS_STAGES if layout.journal(split, stage, label).exists()]
+    return [stage for stage in ALL_CLASS_STAGES if layout.journal(split, stage, label).exists()]
 
 
 def _read_manifest(layout: Layout, path: Path, report: Report) -> list[dict[str, Any]] | None:
@@ -184,9 +184,9 @@ def _reason_fits(status: Status, reason: Reason | None) -> bool:
 def _check_neighbours(rows: Rows, split: Split, report: Report, *, frames_from: Stage) -> None:
     """Compare the rows of one clip in neighbouring stages."""
     for (stage, label), clips in rows.items():
-        if stage is Stage.VIDEOS:
+        input_stage = input_of(stage, frames_from=frames_from)
+        if input_stage is None:
             continue
-        input_stage = Stage.VIDEOS if stage is Stage.RESIZED else frames_from
         inputs = rows.get((input_stage, label), {})
         frames = rows.get((Stage.RAWFRAMES, label), {})
         place = f"{split}/{stage}/{folder_name(label)}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import decode_manifest
-from kinetics_assets.core.stages import CLASS_STAGES
+from kinetics_assets.core.stages import ALL_CLASS_STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _public_files(folder: Path) -> Iterator[Path]:
 def _row_lines(layout: Layout) -> Iterator[str]:
     """Yield ``row <split>/<stage> <JSON>`` for every manifest row."""
     for split in Split:
-        for stage in CLASS_STAGES:
+        for stage in ALL_CLASS_STAGES:
             folder = layout.manifests(split, stage)
             for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else []:
                 for row in decode_manifest(path.read_bytes()):
