@@ -101,7 +101,7 @@ def check_pictures(pictures: list[Any], case: Case, *, size: tuple[int, int]) ->
 
 def jpegs(folder: Path) -> list[Any]:
     """Return the pictures in a folder, in the order of their names."""
-    return [simplejpeg.decode_jpeg(p.read_bytes(), "RGB") for p in sorted(folder.iterdir())]
+    return [simplejpeg.decode_jpeg(p.read_bytes(), "RGB") for p in sorted(folder.glob("*.jpg"))]
 
 
 @each_case
