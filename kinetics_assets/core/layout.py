@@ -16,6 +16,8 @@ from kinetics_assets.core.stages import Stage
 
 TEMP_PREFIX = ".tmp-"
 """Beginning of every temporary name; readers skip these."""
+AHEAD_PREFIX = f"{TEMP_PREFIX}ahead-"
+"""Beginning of the names of what one step makes for a later one; only these two remove it."""
 PARTIAL_PREFIX = ".part-"
 """Beginning of the name of a download that is not complete and may be gone on with."""
 EDITION_DIGITS = 12
@@ -153,6 +155,13 @@ class Layout:
         if packing == "none":
             return folder
         return folder.with_name(f"{clip.name}.{stage}.{packing}")
+
+    def made_ahead(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the folder of what another step has made for a step of rawframes or flow.
+
+        On the disk of the frames, and hidden, so that it is no part of the dataset.
+        """
+        return self.class_folder(split, Stage.RAWFRAMES, label) / f"{AHEAD_PREFIX}{stage}"
 
     # truth
     def manifest(self, split: Split, stage: Stage, label: str) -> Path:

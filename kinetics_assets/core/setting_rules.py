@@ -196,4 +196,5 @@ _RULES: dict[str, _Rule] = {
     "limits.max_side_px": _at_least(2),
     "limits.max_frames": _at_least(1),
     "limits.min_free_bytes": _at_least(0),
+    "limits.ahead_bytes": _at_least(0),
 }

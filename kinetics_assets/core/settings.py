@@ -309,6 +309,12 @@ class Limits:
     """Most frames that are decoded from one clip."""
     min_free_bytes: int = 256 * 2**20
     """A step does not start with less free space under the root."""
+    decode_once: bool = True
+    """Whether steps of one run that read the same videos share one decode. Bytes do not depend on
+    it."""
+    ahead_bytes: int = 8 * 2**30
+    """Most that a step makes of one class for later steps of its run; what is beyond that is
+    decoded by these steps themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.errors import environment_fault
-from kinetics_assets.core.layout import TEMP_PREFIX
+from kinetics_assets.core.layout import AHEAD_PREFIX, TEMP_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,12 +152,17 @@ def link_or_copy(source: Path, target: Path, *, copy: bool = False) -> None:
 
 
 def sweep_temps(folder: Path) -> int:
-    """Delete temporary names whose writer is dead; return how many there were."""
+    """Delete temporary names whose writer is dead; return how many there were.
+
+    What a step has made ahead for another one stays: it is complete, and the other's to take.
+    """
     if not folder.is_dir():
         return 0
     swept = 0
     for entry in list(os.scandir(folder)):
-        if not entry.name.startswith(TEMP_PREFIX) or _writer_lives(entry.name):
+        if not entry.name.startswith(TEMP_PREFIX) or entry.name.startswith(AHEAD_PREFIX):
+            continue
+        if _writer_lives(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)

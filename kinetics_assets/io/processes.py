@@ -37,6 +37,11 @@ def identity(pid: int) -> str:
     return f"{os.uname().nodename}:{boot}:{pid}:{fields[_START_TIME_FIELD]}"
 
 
+def this_start() -> str:
+    """Return a name of this start of this machine: what was written before it may be torn."""
+    return f"{os.uname().nodename}:{_BOOT_ID.read_text(encoding='ascii').strip()}"
+
+
 def has_ended(name: str) -> bool:
     """Return whether the process that `identity` named is gone for certain.
 
