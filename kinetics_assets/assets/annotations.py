@@ -6,6 +6,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from kinetics_assets.assets.beta import accepted_betas
+from kinetics_assets.assets.edition_metadata import (
+    change_lines,
+    changes_metadata,
+    plausible_result,
+    plausible_spec,
+)
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.metadata import annotations_metadata
 from kinetics_assets.assets.partitions import (
@@ -39,6 +45,7 @@ def annotations_asset(settings: Settings) -> dg.AssetsDefinition:
         kinds={"csv"},
         code_version=recipe_digest(Stage.ANNOTATIONS, settings),
         retry_policy=CRASH_RETRIES,
+        check_specs=[plausible_spec(annotations_key(settings.dataset))],
     )
     def annotations(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from kinetics_assets.stages.annotations import run_annotations
@@ -49,10 +56,13 @@ def annotations_asset(settings: Settings) -> dg.AssetsDefinition:
             for split in report.editions:
                 for observation in _changed_rows(context.instance, layout, split):
                     context.log_event(observation)
+        for line in change_lines(report):
+            context.log.info(line)
         editions = {split.value: info.sha256 for split, info in report.editions.items()}
         return dg.MaterializeResult(
-            metadata=annotations_metadata(report, layout=layout),
+            metadata=annotations_metadata(report, layout=layout) | changes_metadata(report),
             data_version=dg.DataVersion(digest(editions)),
+            check_results=[plausible_result(report)],
         )
 
     return annotations

@@ -1,0 +1,174 @@
+"""The sensor that launches runs for classes whose rows changed after they were made.
+
+It is off by default, since what it launches downloads and computes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from kinetics_assets.assets.jobs import prepare_job_name, whole_job_name
+from kinetics_assets.assets.partitions import asset_key, partition_of
+from kinetics_assets.assets.sensors_editions import UNDER_WAY
+from kinetics_assets.core.annotations import hash_of_names
+from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.settings import Settings, digest
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MOST_AT_ONCE = 4
+"""Runs of this sensor that are under way at a time."""
+_INTERVAL_SECONDS = 60
+_SENSOR_TAG = "dagster/sensor_name"
+_HASH_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A class that was made from other rows than it has now."""
+
+    split: Split
+    label: str
+    version: str
+    """Hash of its rows now."""
+
+    @property
+    def place(self) -> str:
+        """Which class it is, for the cursor."""
+        return f"{self.split}/{self.label}"
+
+    @property
+    def run_key(self) -> str:
+        """One for each hash of the class's rows, so that no run is launched twice."""
+        return f"{self.split}-{partition_of(self.label)}-{self.version[:_HASH_DIGITS]}"
+
+
+def changed_classes_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.SensorDefinition:
+    """Return the sensor that launches a run for each class whose rows changed since it was made.
+
+    Manifests say from which rows a class was made; classes without one are left to a backfill. A
+    class is launched once for each hash of its rows, which the cursor keeps, `MOST_AT_ONCE` runs at
+    a time; the run makes those stages that the class has already.
+
+    Args:
+        settings: Of the dataset.
+        jobs: The dataset's jobs, of a type that Dagster does not export.
+    """
+    name = f"{settings.dataset}_changed_classes"
+    by_name = {job.name: job for job in jobs}
+    names = {
+        job_name(settings.dataset, split)
+        for split in Split
+        for job_name in (prepare_job_name, whole_job_name)
+    }
+
+    @dg.sensor(
+        name=name,
+        jobs=[by_name[job] for job in sorted(names)],
+        minimum_interval_seconds=_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=(
+            f"Launches runs for classes of {settings.dataset} whose rows changed after their videos"
+            f" were made, {MOST_AT_ONCE} at a time, each once for one state of its rows. Off by"
+            " default: what it launches downloads clips and computes."
+        ),
+    )
+    def changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        cursor: dict[str, dict[str, str]] = json.loads(context.cursor or "{}")
+        settled, asked = cursor.get("settled", {}), cursor.get("asked", {})
+        changes = list(_changes(settings, settled))
+        new = [change for change in changes if asked.get(change.place) != change.run_key]
+        places = {change.place for change in changes}
+        asked = {place: key for place, key in asked.items() if place in places}
+        tagged = dg.RunsFilter(tags={_SENSOR_TAG: name}, statuses=UNDER_WAY)
+        busy = len(context.instance.get_run_ids(filters=tagged)) if new else 0
+        launched = new[: max(MOST_AT_ONCE - busy, 0)]
+        asked |= {change.place: change.run_key for change in launched}
+        context.update_cursor(json.dumps({"settled": settled, "asked": asked}, sort_keys=True))
+        if launched:
+            return dg.SensorResult(run_requests=[_request(settings, one) for one in launched])
+        if new:
+            return dg.SkipReason(f"{busy} runs are under way, {len(new)} classes wait for them.")
+        if changes:
+            return dg.SkipReason(
+                f"All {len(changes)} changed classes were launched already. Those whose runs failed"
+                " are taken by a backfill."
+            )
+        return dg.SkipReason("No class that was made has other rows now.")
+
+    return changed
+
+
+def _changes(settings: Settings, settled: dict[str, str]) -> Iterator[_Change]:
+    """Yield the classes whose videos were made from other rows.
+
+    Args:
+        settings: Of the dataset.
+        settled: Split -> digest of its rows in which no class was found changed; it is kept up to
+            date here, and such a split costs the reading of one file.
+    """
+    from kinetics_assets.io.annotation_store import class_versions, splits_present
+
+    layout = Layout.of(settings)
+    for split in splits_present(layout):
+        versions = class_versions(layout, split)
+        state = digest(versions)
+        if settled.pop(split.value, "") != state:
+            changes = [
+                _Change(split, label, version)
+                for label, version in versions.items()
+                if _made_from(layout, split, label) not in {None, version}
+            ]
+            yield from changes
+            if changes:
+                continue
+        settled[split.value] = state
+
+
+def _made_from(layout: Layout, split: Split, label: str) -> str | None:
+    """Return the hash of the rows that a class's videos were made from, None if they never were."""
+    path = layout.manifest(split, Stage.VIDEOS, label)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return _hash_of_rows(layout, split, label, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of_rows(layout: Layout, split: Split, label: str, mtime_ns: int, size: int) -> str | None:
+    """Return the hash of the clips in a manifest; time and size stand for its content."""
+    from kinetics_assets.io.manifests import read_columns
+
+    del mtime_ns, size
+    columns = ["youtube_id", "start_seconds", "end_seconds"]
+    table = read_columns(layout, split, Stage.VIDEOS, label, names=columns)
+    if table is None:
+        return None
+    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    return hash_of_names(ClipId(*row).name for row in rows)
+
+
+def _request(settings: Settings, change: _Change) -> dg.RunRequest:
+    """Return the run that makes a class again in the stages that it was made in."""
+    layout = Layout.of(settings)
+    stages = [
+        stage
+        for stage in ALL_CLASS_STAGES
+        if layout.manifest(change.split, stage, change.label).exists()
+    ]
+    job_name = whole_job_name if set(stages) & set(OPTIONAL_STAGES) else prepare_job_name
+    return dg.RunRequest(
+        run_key=change.run_key,
+        job_name=job_name(settings.dataset, change.split),
+        partition_key=partition_of(change.label),
+        asset_selection=[asset_key(settings.dataset, change.split, stage) for stage in stages],
+    )
