@@ -65,6 +65,25 @@ def test_a_run_of_the_split_is_waited_for(settings: Settings, instance: dg.Dagst
     assert splits == ["train", "test"]
 
 
+def test_a_run_with_sound_is_waited_for_too(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """The job that also has the optional stages works on the same splits."""
+    touch(settings, Split.VAL)
+    job = dataset_definitions(settings).resolve_job_def("demo_prepare_with_audio")
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert tick(settings, instance)[0] == []
+
+
+def test_manifests_of_sound_count_as_any(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Sound that was made has lists of its own, which are asked for as soon as it is there."""
+    touch(settings, Split.VAL)
+    _, cursor, _ = tick(settings, instance)
+    layout = Layout.of(settings)
+    write_manifest(layout, Split.VAL, Stage.AUDIO_FEATURES, "zumba", rows=[])
+    assert tick(settings, instance, cursor)[0] == ["val"]
+
+
 def test_the_setting_decides_whether_it_runs(settings: Settings) -> None:
     """On by default, off by one line of the settings file."""
     from dataclasses import replace

@@ -9,7 +9,7 @@ import pytest
 from kinetics_assets.core.clips import ClipId, Split
 from kinetics_assets.core.layout import TEMP_PREFIX, Layout
 from kinetics_assets.core.settings import ResizeRecipe, Settings
-from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.core.stages import ALL_CLASS_STAGES, Stage
 
 LABEL = "massaging person's head"
 FOLDER = "massaging_person's_head"
@@ -58,7 +58,7 @@ def test_another_size_is_another_folder() -> None:
     assert len(folders) == 4
 
 
-@pytest.mark.parametrize("stage", CLASS_STAGES)
+@pytest.mark.parametrize("stage", ALL_CLASS_STAGES)
 @pytest.mark.parametrize("split", Split)
 def test_every_path_is_inside_the_dataset(layout: Layout, split: Split, stage: Stage) -> None:
     """No path of a class leaves the dataset's folder, whatever the label."""
@@ -84,6 +84,17 @@ def test_frames_and_flow_share_a_folder(layout: Layout) -> None:
     assert layout.class_folder(Split.VAL, Stage.FLOW, LABEL) == layout.class_folder(
         Split.VAL, Stage.RAWFRAMES, LABEL
     )
+
+
+def test_sound_keeps_class_folders_and_names(layout: Layout) -> None:
+    """Of a clip there is one name; only folder and extension tell what of it is there."""
+    sound = layout.sound(Split.VAL, LABEL, CLIP, suffix=".flac")
+    features = layout.sound_features(Split.VAL, LABEL, CLIP)
+    parts = [layout.relative(path).split("/") for path in (sound, features)]
+    assert [part[0] for part in parts] == ["audio_val", "audio_features_val"]
+    assert {(part[1], part[2].split(".")[0]) for part in parts} == {
+        (layout.class_folder(Split.VAL, Stage.VIDEOS, LABEL).name, CLIP.name)
+    }
 
 
 def test_unlabelled_rows_have_a_folder(layout: Layout) -> None:

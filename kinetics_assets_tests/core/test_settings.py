@@ -84,6 +84,10 @@ def test_every_field_is_described() -> None:
         ("rawframes", "start_index", 2),
         ("rawframes", "size", "256p"),
         ("rawframes", "size", "340x"),
+        ("audio", "sample_rate_hz", 1),
+        ("audio", "channels", 3),
+        ("audio_features", "fft_size", 511),
+        ("audio_features", "loudness", -0.1),
         ("flow", "bound_px", 0.0),
         ("flow", "bound_px", float("nan")),
         ("flow", "bound_px", float("inf")),
@@ -118,6 +122,21 @@ def test_a_shuffle_needs_a_seed() -> None:
     assert validate(_with("filelists", shuffle=True, seed=0)).filelists == ListSettings(
         shuffle=True, seed=0
     )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"hop_size": 513},
+        {"highest_hz": 8001.0},
+        {"lowest_hz": 300.0, "highest_hz": 300.0},
+        {"sample_rate_hz": 8000},
+    ],
+)
+def test_bands_and_windows_of_sound_must_fit_each_other(values: dict[str, Any]) -> None:
+    """No band above what the sample rate can hold, no sample between two windows."""
+    with pytest.raises(SettingsError, match="audio_features"):
+        validate(_with("audio_features", **values))
 
 
 def test_settings_are_frozen() -> None:

@@ -46,7 +46,7 @@ def test_the_values_are_those_of_the_libraries_that_the_models_were_trained_with
 
 
 def test_the_values_are_those_of_the_formula_written_out() -> None:
-    """A transform by its sum and triangles by their corners give the same, with other numbers too."""
+    """A transform by its sum and triangles by their corners give the same, for other settings."""
     recipe = AudioFeatureRecipe(
         sample_rate_hz=8_000, fft_size=64, hop_size=16, mels=6, lowest_hz=200, highest_hz=3_900
     )
