@@ -7,11 +7,12 @@ level of OpenCV, and equal to the builds the tests ran with nearly everywhere.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kinetics_assets.engines.linear import LinearResize
 
 _BGR_WEIGHTS: Final = np.array([3735, 19235, 9798], np.float32)
 """Blue, green and red share in 1 / 32768; they add up to 32768. As sums stay below 2^24, floats of
@@ -22,9 +23,6 @@ _LUMA_UNIT: Final = np.float32(2**-15)
 
 _ROWS_PER_BLOCK: Final = 32
 """Rows turned gray at a time, so that the intermediate numbers stay in the cache."""
-
-_UNIT: Final = 2048
-"""Fixed-point 1.0 of the interpolation weights."""
 
 
 def bgr_to_gray(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -53,7 +51,7 @@ def resize_gray(gray: NDArray[np.uint8], width_px: int, height_px: int) -> NDArr
         )
     if gray.shape == (height_px, width_px):
         return gray.copy()
-    resizer = _Resizer((len(gray), gray.shape[1]), width_px, height_px)
+    resizer = LinearResize((len(gray), gray.shape[1]), width_px, height_px)
     return resizer.resize(gray[resizer.rows])
 
 
@@ -69,7 +67,7 @@ class GrayMaker:
         self._luma = _Luma(shape[1])
         self._resizer = None
         if shape != (height_px, width_px):
-            self._resizer = _Resizer(shape, width_px, height_px)
+            self._resizer = LinearResize(shape, width_px, height_px)
             shape = (len(self._resizer.rows), shape[1])
             self._rows = np.empty((*shape, 3), np.uint8)
         self._gray = np.empty(shape, np.uint8)
@@ -109,67 +107,3 @@ class _Luma:
             total *= _LUMA_UNIT
             target = gray[top : top + _ROWS_PER_BLOCK].reshape(-1)
             np.copyto(target, total, casting="unsafe")  # the fraction is dropped
-
-
-class _Resizer:
-    """Bilinear resize of gray frames of one size.
-
-    Attributes:
-        rows: Source rows that it reads.
-    """
-
-    def __init__(self, shape: tuple[int, int], width_px: int, height_px: int) -> None:
-        """Prepare for frames of `shape` (H, W), with working memory."""
-        self._left, self._right, left_share, right_share = _axis(shape[1], width_px)
-        above, below, above_share, below_share = _axis(shape[0], height_px)
-        self.rows, place = np.unique(np.concatenate([above, below]), return_inverse=True)
-        self._above, self._below = place[:height_px], place[height_px:]
-        # OpenCV gives the border column all of the weight, but splits that of the border row
-        at_border = self._right == self._left
-        self._left_share = np.where(at_border, np.int32(_UNIT), left_share)
-        self._right_share = np.where(at_border, np.int32(0), right_share)
-        self._above_share, self._below_share = above_share[:, None], below_share[:, None]
-        self._picked = np.empty((len(self.rows), width_px), np.uint8)
-        self._stretched, self._other = np.empty((2, len(self.rows), width_px), np.int32)
-        self._upper, self._lower = np.empty((2, height_px, width_px), np.int32)
-
-    def resize(self, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the resized frame, given those of its rows that count."""
-        picked, stretched, other = self._picked, self._stretched, self._other
-        np.take(rows, self._left, axis=1, out=picked, mode="clip")
-        np.multiply(picked, self._left_share, out=stretched)
-        np.take(rows, self._right, axis=1, out=picked, mode="clip")
-        np.multiply(picked, self._right_share, out=other)
-        stretched += other
-        stretched >>= 4
-        upper, lower = self._upper, self._lower
-        np.take(stretched, self._above, axis=0, out=upper, mode="clip")
-        np.take(stretched, self._below, axis=0, out=lower, mode="clip")
-        upper *= self._above_share
-        lower *= self._below_share
-        upper >>= 16
-        lower >>= 16
-        upper += lower
-        upper += 2
-        upper >>= 2
-        resized: NDArray[np.uint8] = upper.astype(np.uint8)
-        return resized
-
-
-@lru_cache(maxsize=64)
-def _axis(
-    source_px: int, target_px: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32], NDArray[np.int32]]:
-    """Return both source indices of each target pixel and their fixed-point weights.
-
-    Beyond the centre of a border pixel both indices are that pixel.
-    """
-    scale = 1.0 / (target_px / source_px)
-    position = ((np.arange(target_px) + 0.5) * scale - 0.5).astype(np.float32)
-    cell = np.floor(position)
-    share = position - cell
-    first = cell.astype(np.intp)
-    second_share = np.rint(share * np.float32(_UNIT)).astype(np.int32)
-    first_share = np.rint((np.float32(1) - share) * np.float32(_UNIT)).astype(np.int32)
-    last = source_px - 1
-    return np.clip(first, 0, last), np.clip(first + 1, 0, last), first_share, second_share

@@ -26,6 +26,11 @@ class ColourTags:
     transfer: int
 
     @property
+    def is_full(self) -> bool:
+        """Whether black is 0, not 16."""
+        return self.range == _FULL
+
+    @property
     def is_jpeg_matrix(self) -> bool:
         """Whether the planes mean in a JPEG what they mean here, apart from the range."""
         return self.matrix in {UNSPECIFIED, _BT470BG, _SMPTE170M}

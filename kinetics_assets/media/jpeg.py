@@ -31,13 +31,24 @@ def encode_bgr(pixels: Plane, *, quality: int) -> bytes:
 
 def encode_planes(luma: Plane, blue: Plane, red: Plane, *, quality: int) -> bytes:
     """Return full-range ITU-R 601 planes, colour at half size rounded up, as a JPEG."""
-    import numpy as np
     import simplejpeg
 
-    height, width = luma.shape
-    if height % 2 or width % 2:
-        # libjpeg-turbo reads luma up to an even side. Beyond the picture lies whatever libswscale
-        # left there, so the same frame would not always give the same bytes.
-        padded = np.pad(luma, ((0, height % 2), (0, width % 2)), mode="edge")
-        luma = padded[:height, :width]
+    if luma.shape[0] % 2 or luma.shape[1] % 2:
+        luma = _with_even_memory(luma)
     return bytes(simplejpeg.encode_jpeg_yuv_planes(luma, blue, red, quality, fastdct=False))
+
+
+def _with_even_memory(luma: Plane) -> Plane:
+    """Return a copy of `luma` behind whose odd side the last column or row is repeated.
+
+    libjpeg-turbo reads luma up to an even side. Beyond the picture lies whatever libswscale left
+    there, so the same frame would not always give the same bytes.
+    """
+    import numpy as np
+
+    height, width = luma.shape
+    memory = np.empty((height + height % 2, width + width % 2), np.uint8)
+    memory[:height, :width] = luma
+    memory[:height, width:] = luma[:, -1:]
+    memory[height:] = memory[height - 1]
+    return memory[:height, :width]

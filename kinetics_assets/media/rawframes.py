@@ -1,9 +1,7 @@
 """Writing the frames of a video as JPEG pictures.
 
 Frames are turned upright and squared like resized videos are; sizes follow `FrameRecipe.size` by
-denseflow's rule. Shrinking averages over areas, so it does not alias as denseflow's bilinear does.
-Planes of ITU-R 601 or untagged frames go to the JPEG encoder as they are; frames with another
-matrix (HD video is tagged 709), RGB and turned frames take the way over BGR pixels.
+denseflow's rule.
 """
 
 from __future__ import annotations
@@ -13,16 +11,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.geometry import Orientation, Size, frame_size, parse_size, squared
-from kinetics_assets.media.colour import colour_of
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
-from kinetics_assets.media.jpeg import encode_bgr, encode_planes
-from kinetics_assets.media.naming import naming
-from kinetics_assets.media.picture import bgr_maker, plane_pixels, size_of, turned, yuv_maker
+from kinetics_assets.media.frame_encoder import frame_encoder
+from kinetics_assets.media.picture import size_of
 from kinetics_assets.media.probe import check_size, open_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -67,8 +62,9 @@ class FramesWriter:
         """
         way = orientation(first)
         self._size = picture_size(first, way, video, recipe=recipe)
-        self._encode = _encoder(way, self._size, stored=size_of(first), quality=recipe.jpeg_quality)
-        self._folder, self._start, self._count = folder, recipe.start_index, 0
+        self._encode = frame_encoder(way, self._size, stored=size_of(first), recipe=recipe)
+        self._start, self._count = recipe.start_index, 0
+        self._prefix = f"{folder}/img_"  # paths are joined for every frame
 
     @property
     def facts(self) -> FrameFacts:
@@ -81,8 +77,8 @@ class FramesWriter:
         Raises:
             OSError: It cannot be written.
         """
-        path = self._folder / f"img_{self._start + self._count:05d}.jpg"
-        _write(path, self._encode(frame))
+        data = self._encode(frame)
+        _write(f"{self._prefix}{self._start + self._count:05d}.jpg", data)
         self._count += 1
 
     def __enter__(self) -> Self:
@@ -116,35 +112,18 @@ def picture_size(
     return size
 
 
-def _encoder(way: Orientation, size: Size, *, stored: Size, quality: int) -> Callable[[Any], bytes]:
-    """Return a function from a frame to the JPEG of its upright picture."""
-    target = way.undo(size)
-    grows = target.width_px > stored.width_px or target.height_px > stored.height_px
-    interpolation = "BICUBIC" if grows else "AREA"
-    make_planes = yuv_maker(interpolation, full_range=True)
-    make_bgr = bgr_maker(interpolation)
-
-    def encode(frame: Any) -> bytes:  # noqa: ANN401 - PyAV's frame
-        if way.is_upright and colour_of(frame).is_jpeg_matrix and not frame.format.is_rgb:
-            planes = make_planes(frame, target).planes
-            luma, blue, red = (plane_pixels(plane) for plane in planes)
-            return encode_planes(luma, blue, red, quality=quality)
-        return encode_bgr(turned(make_bgr(frame, target), way), quality=quality)
-
-    return encode
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a small new file in as few system calls as possible.
+def _write(path: str, data: bytes) -> None:
+    """Write a small new file in as few steps as possible.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; names `path`.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
-        view = memoryview(data)
-        with naming(path):
-            while view:
-                view = view[os.write(descriptor, view) :]
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, memoryview(data)[written:])
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(descriptor)

@@ -69,7 +69,7 @@ def _recipe(stage: Stage, settings: Settings) -> tuple[object, ...]:
         Stage.ANNOTATIONS: (),
         Stage.VIDEOS: (settings.videos,),
         Stage.RESIZED: (settings.resized.effective(),),
-        Stage.RAWFRAMES: size,
+        Stage.RAWFRAMES: (*size, frames.scaling),
         Stage.FLOW: (*size, settings.flow.bound_px),
         Stage.AUDIO: (settings.audio,),
         Stage.AUDIO_FEATURES: (settings.audio_features,),
