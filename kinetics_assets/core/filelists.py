@@ -1,4 +1,4 @@
-"""File lists in the formats of MMAction2, as text, from manifest rows alone.
+"""File lists in the formats of MMAction2, made class by class from manifest rows alone.
 
 =========  ==============================================  ====================================
 kind       line                                            JSON entry
@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as arrow_compute
@@ -25,59 +28,153 @@ import pyarrow.compute as arrow_compute
 from kinetics_assets.core.manifest import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
 
 pc: Any = arrow_compute  # its stubs know few of the types that it takes
-COLUMNS = ("label", "status", "path", "frames_decoded")
-"""Columns of a manifest that a list is made of."""
+COLUMNS: Final = (
+    "youtube_id",
+    "start_seconds",
+    "end_seconds",
+    "label",
+    "status",
+    "reason",
+    "path",
+    "frames_decoded",
+    "digest",
+    "engine",
+    "profile",
+)
+"""Columns of a manifest that a list is made of, or refused for."""
 _LAST_TWO_PARTS = "^.*/([^/]+/[^/]+)$"
 _TO_BE_ESCAPED = r"[^ !#-\[\]-~]"
 """What a JSON string cannot hold as it is."""
 
 
 class ListKind(StrEnum):
-    """The three lists of a split."""
+    """The lists of a split."""
 
     VIDEOS = "videos"
     RAWFRAMES = "rawframes"
     FLOW = "flow"
 
 
-def entries(kind: ListKind, rows: pa.Table, *, indices: Mapping[str, int]) -> pa.Table:
-    """Return an entry for each verified row with at least one frame, in the order of `rows`.
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """What an entry of a list says."""
+
+    key: str
+    """Name of the path in the JSON form."""
+    has_count: bool
+    """Whether the number of frames or frame pairs stands behind the path."""
+    is_optional: bool = False
+    """Whether there is no such list while its stage has no manifest in the split."""
+
+
+FORMATS: Final = {
+    ListKind.VIDEOS: ListFormat("filename", has_count=False),
+    ListKind.RAWFRAMES: ListFormat("frame_dir", has_count=True),
+    ListKind.FLOW: ListFormat("frame_dir", has_count=True),
+}
+REQUIRED_KINDS: Final = tuple(kind for kind in ListKind if not FORMATS[kind].is_optional)
+"""The lists that every split has."""
+
+ENTRIES: Final = pa.schema(
+    [  # type: ignore[arg-type] # the stubs cannot join fields of several types
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("json", pa.string(), nullable=False),
+    ]
+)
+"""A class's entries, sorted by path: the clip's place among the class's annotated clips; the line,
+line feed included; the JSON record, with the comma and the blank after it. The bytes of a list are
+thus those of a column, one class after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """What refusals and reports need to know of one class in one list."""
+
+    listed: int
+    left_out: dict[str, int]
+    """Annotated clips that are not listed, by status and reason."""
+    statuses: dict[str, int]
+    """Annotated clips that have a row, by status."""
+    makers: list[tuple[str, str, str, int]]
+    """Recipe, engine and profile of ok rows, and how many rows they made."""
+    first: str
+    last: str
+    """First and last line; empty without any."""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> ClassFacts:
+        """Return the facts of which `record` is the `asdict`, read back from JSON."""
+        makers = [(recipe, by, profile, n) for recipe, by, profile, n in record["makers"]]
+        return cls(**(record | {"makers": makers}))
+
+
+def clip_names(rows: pa.Table) -> pa.StringArray:
+    """Return the clip name of each row: ``<youtube_id>_<%06d>_<%06d>``."""
+    times = (
+        pc.utf8_lpad(pc.cast(_array(rows[name]), pa.string()), 6, "0")
+        for name in ("start_seconds", "end_seconds")
+    )
+    return _joined(_array(rows["youtube_id"]), *times, between="_")
+
+
+def class_entries(
+    kind: ListKind, rows: pa.Table, *, annotated: Sequence[str], index: int | None
+) -> tuple[pa.RecordBatch, ClassFacts]:
+    """Return an entry for each verified row with at least one frame, and the facts of the class.
 
     Args:
         kind: The list.
-        rows: `COLUMNS` of a manifest, and ``line``, the row's place in the annotation list.
-        indices: 0-based index of each class.
+        rows: `COLUMNS` of the class's manifest; rows that are not annotated are passed over.
+        annotated: Names of the class's annotated clips, sorted.
+        index: 0-based index of the class; None for rows without a label.
 
     Returns:
-        Columns ``line``, ``path`` (relative to the split's folder of the stage), ``count`` (frames
-        or frame pairs; null in a list of videos) and ``label`` (class index; null for a row without
-        a label).
+        A batch of `ENTRIES`, and what is to be known of it and of the clips that are not in it.
     """
+    rank = pc.index_in(clip_names(rows), value_set=pa.array(annotated, pa.string()))
+    rows = rows.append_column("rank", rank)
+    if rank.null_count:
+        rows = rows.filter(pc.is_valid(rank))
     is_ok = pc.equal(rows["status"], Status.OK.value)
     has_frames = pc.not_equal(pc.fill_null(rows["frames_decoded"], 0), 0)
-    rows = rows.filter(pc.and_(is_ok, has_frames))
-    count = _array(rows["frames_decoded"])
-    numbers = pa.array(indices.values(), pa.int32())
-    index = pc.index_in(_array(rows["label"]), value_set=pa.array(indices, pa.string()))
-    return pa.table(
-        {
-            "line": _array(rows["line"]),
-            "path": _last_two_parts(_array(rows["path"])),
-            "count": pa.nulls(len(rows), count.type) if kind is ListKind.VIDEOS else count,
-            "label": numbers.take(index),
-        }
+    is_listed = pc.and_(is_ok, has_frames)
+    batch = _entries(kind, rows.filter(is_listed), index=index)
+    left_out = _why(rows.filter(pc.invert(is_listed)))
+    left_out["not run"] += len(annotated) - len(rows)
+    lines = batch.column("text")
+    facts = ClassFacts(
+        listed=len(batch),
+        left_out={why: count for why, count in left_out.items() if count},
+        statuses=dict(Counter(*_values(rows, "status"))),
+        makers=_makers(rows.filter(is_ok)),
+        first=lines[0].as_py() if len(batch) else "",
+        last=lines[-1].as_py() if len(batch) else "",
     )
+    return batch, facts
 
 
-def in_sorted_order(listed: pa.Table) -> pa.Table:
-    """Return the entries by path; the default, because a rerun then gives the same bytes."""
-    return listed.take(pc.sort_indices(listed["path"]))
+def sorted_classes(facts: dict[str, ClassFacts]) -> list[str] | None:
+    """Return the classes that have entries in the order of their lines.
+
+    None if lines of two classes are interlaced, which no layout of ours does: the entries must then
+    be sorted one by one.
+    """
+    listed = (label for label, of_class in facts.items() if of_class.listed)
+    labels = sorted(listed, key=lambda label: facts[label].first)
+    in_order = all(facts[one].last < facts[other].first for one, other in pairwise(labels))
+    return labels if in_order else None
 
 
-def in_shuffled_order(kind: ListKind, listed: pa.Table, *, seed: int) -> pa.Table:
+def in_sorted_order(entries: pa.Table) -> pa.Table:
+    """Return entries of many classes by line; the order in which `sorted_classes` puts them."""
+    return entries.take(pc.sort_indices(entries["text"]))
+
+
+def in_shuffled_order(kind: ListKind, entries: pa.Table, *, seed: int) -> pa.Table:
     """Return the entries in the order of MMAction2's ``--shuffle --seed <seed>``.
 
     Its tool shuffles a split's RGB list, then its flow list, with one generator, each beginning in
@@ -85,39 +182,79 @@ def in_shuffled_order(kind: ListKind, listed: pa.Table, *, seed: int) -> pa.Tabl
 
     Args:
         kind: The list; flow comes after RGB out of the same generator.
-        listed: The entries, in any order.
+        entries: In any order, with ``line``, the row's place in the annotation list.
         seed: Seed of Python's generator.
     """
-    order = pc.sort_indices(listed["line"]).to_pylist()
+    order = pc.sort_indices(entries["line"]).to_pylist()
     generator = random.Random(seed)  # noqa: S311 - an order to reproduce, not a secret
     if kind is ListKind.FLOW:
         generator.shuffle(list(range(len(order))))
     generator.shuffle(order)
-    return listed.take(pa.array(order, pa.int64()))
+    return entries.take(pa.array(order, pa.int64()))
 
 
-def as_text(listed: pa.Table) -> str:
-    """Return the ``.txt`` form of a list."""
-    fields = (pc.cast(listed[name], pa.string()) for name in ("count", "label"))
-    lines = pc.binary_join_element_wise(listed["path"], *fields, " ", null_handling="skip")
-    return _joined(lines, "\n") + "\n" if len(lines) else ""
+def as_text(entries: Iterable[pa.RecordBatch]) -> list[memoryview]:
+    """Return the ``.txt`` form of a list in pieces."""
+    return [_bytes_of(batch.column("text")) for batch in entries]
 
 
-def as_json(kind: ListKind, listed: pa.Table) -> str:
-    """Return the ``.json`` form of a list, which the readers of MMAction2 0.x take."""
-    path = listed["path"]
-    if pc.any(pc.match_substring_regex(path, _TO_BE_ESCAPED)).as_py():
-        escaped = [json.dumps(text)[1:-1] for text in path.to_pylist()]
-        path = pa.chunked_array([escaped], pa.string())
-    label = pc.fill_null(pc.cast(listed["label"], pa.string()), "")
-    parts: list[Any]
-    if kind is ListKind.VIDEOS:
-        parts = ['{"filename": "', path, '", "label": [', label, "]}"]
-    else:
-        count = pc.cast(listed["count"], pa.string())
-        start, middle = '{"frame_dir": "', '", "total_frames": '
-        parts = [start, path, middle, count, ', "label": [', label, "]}"]
-    return f"[{_joined(pc.binary_join_element_wise(*parts, ''), ', ')}]\n"
+def as_json(entries: Iterable[pa.RecordBatch]) -> list[memoryview]:
+    """Return the ``.json`` form of a list, which the readers of MMAction2 0.x take, in pieces."""
+    records = [piece for batch in entries if len(piece := _bytes_of(batch.column("json")))]
+    if records:
+        records[-1] = records[-1][: -len(", ")]
+    return [memoryview(b"["), *records, memoryview(b"]\n")]
+
+
+def _entries(kind: ListKind, rows: pa.Table, *, index: int | None) -> pa.RecordBatch:
+    """Return the batch of `ENTRIES` of rows that are all to be listed."""
+    path = _last_two_parts(_array(rows["path"]))
+    rank = _array(rows["rank"])
+    count = pc.cast(_array(rows["frames_decoded"]), pa.string())
+    if len(path) > 1 and not pc.all(pc.less_equal(path[:-1], path[1:])).as_py():
+        order = pc.sort_indices(path)
+        path, rank, count = path.take(order), rank.take(order), count.take(order)
+    form = FORMATS[kind]
+    counted = [" ", count] if form.has_count else []
+    text = _joined(path, *counted, "\n" if index is None else f" {index}\n")
+    counted = [', "total_frames": ', count] if form.has_count else []
+    label = "" if index is None else index
+    record = _joined(
+        f'{{"{form.key}": "', _escaped(path), '"', *counted, f', "label": [{label}]}}, '
+    )
+    return pa.RecordBatch.from_arrays([rank, text, record], schema=ENTRIES)
+
+
+def _joined(*columns: Any, between: str = "") -> pa.StringArray:  # noqa: ANN401 - arrays and texts
+    """Return the columns' texts in one for each row."""
+    joined: pa.StringArray = pc.binary_join_element_wise(*columns, between)
+    return joined
+
+
+def _escaped(path: pa.Array[Any]) -> pa.Array[Any]:
+    """Return the paths as JSON strings hold them, quotes left out."""
+    if not pc.any(pc.match_substring_regex(path, _TO_BE_ESCAPED)).as_py():
+        return path
+    return pa.array([json.dumps(text)[1:-1] for text in path.to_pylist()], pa.string())
+
+
+def _why(rows: pa.Table) -> Counter[str]:
+    """Return why rows are not listed, and how many for each reason."""
+    found = Counter(zip(*_values(rows, "status", "reason"), strict=True))
+    return Counter({f"{one}: {why or 'no frames'}": count for (one, why), count in found.items()})
+
+
+def _makers(rows: pa.Table) -> list[tuple[str, str, str, int]]:
+    """Return recipe, engine and profile of the rows, each once, and how many rows have them."""
+    digests, engines, profiles = _values(rows, "digest", "engine", "profile")
+    recipes = (digest.partition(".")[0] for digest in digests)
+    found = Counter(zip(recipes, engines, profiles, strict=True))
+    return [(*maker, count) for maker, count in found.items()]
+
+
+def _values(rows: pa.Table, *names: str) -> list[list[Any]]:
+    """Return the values of some columns."""
+    return [rows[name].to_pylist() for name in names]
 
 
 def _last_two_parts(path: pa.Array[Any]) -> pa.Array[Any]:
@@ -140,8 +277,10 @@ def _array(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> pa.Array[Any]:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _joined(texts: pa.ChunkedArray[Any] | pa.Array[Any], separator: str) -> str:
-    """Return all `texts` in one."""
-    array = _array(texts)
-    whole: Any = pa.ListArray.from_arrays([0, len(array)], array)
-    return str(pc.binary_join(whole, separator)[0].as_py() or "")
+def _bytes_of(texts: pa.Array[Any]) -> memoryview:
+    """Return the bytes of all texts, one after the other, where they lie."""
+    _, ends, data = texts.buffers()
+    if not len(texts) or data is None or ends is None:
+        return memoryview(b"")
+    offsets = memoryview(ends).cast("i")
+    return memoryview(data)[offsets[texts.offset] : offsets[texts.offset + len(texts)]]

@@ -193,6 +193,10 @@ class Layout:
         """Return a file list, under the name MMAction2 gives it."""
         return self.base / f"{self.dataset}_{split}_list_{kind}{suffix}"
 
+    def list_parts(self, split: Split, kind: str, stage: Stage) -> Path:
+        """Return the file that keeps a list's entries by class; it may be deleted at any time."""
+        return self.base / "manifests" / split / f"{kind}-list-of-{stage}.parts"
+
     def retired(self, split: Split) -> Path:
         """Return the folder of files whose rows are no longer in the list."""
         return self.base / "retired" / split

@@ -226,8 +226,8 @@ def decode_columns(data: bytes, names: Sequence[str]) -> pa.Table:
     """Return the columns `names` of the rows in `data`, in the order of `SCHEMA`, as it has them.
 
     Many times faster than `decode_manifest`, for it makes no rows: the checksums of the pages it
-    reads are checked, and that the file has today's columns. A file for which that does not hold is
-    read, and checked, as a whole.
+    reads are checked, and that the file has no column but ours. A file for which that does not
+    hold, or that is older than one of `names`, is read, and checked, as a whole.
 
     Raises:
         InternalError: the file is damaged.
@@ -238,7 +238,9 @@ def decode_columns(data: bytes, names: Sequence[str]) -> pa.Table:
             io.BytesIO(data), page_checksum_verification=True, pre_buffer=False
         ) as file:
             schema = file.schema_arrow
-            if schema.equals(SCHEMA) and _ROWS_SHA256 in (schema.metadata or {}):
+            ours = pa.schema([field for field in SCHEMA if field.name in schema.names])
+            is_sound = schema.equals(ours) and _ROWS_SHA256 in (schema.metadata or {})
+            if is_sound and set(wanted) <= set(ours.names):
                 return file.read(columns=wanted, use_threads=False).replace_schema_metadata()
     except (pa.ArrowException, OSError, ValueError):
         pass  # it is damaged, and the other way of reading says so

@@ -21,7 +21,7 @@ from kinetics_assets.core.errors import environment_fault
 from kinetics_assets.core.layout import AHEAD_PREFIX, TEMP_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -57,10 +57,19 @@ def temp_path(final: Path, *, stage: str) -> Path:
 
 def write_file(final: Path, data: bytes) -> None:
     """Make `final` hold exactly `data`, durably; a reader sees the old or the new content."""
+    write_chunks(final, [data])
+
+
+def write_chunks(final: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Make `final` hold exactly `chunks`, one after the other, as `write_file` does.
+
+    They are never joined: memory that was not touched before costs more than the writing.
+    """
     with os_faults(f"writing {final}"):
         temp = temp_path(final, stage="file")
         try:
-            temp.write_bytes(data)
+            with temp.open("wb") as file:
+                file.writelines(chunks)
             publish_file(temp, final)
         finally:
             temp.unlink(missing_ok=True)

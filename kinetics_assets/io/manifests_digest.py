@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from kinetics_assets.core.classes import labels_by_folder
 from kinetics_assets.core.stages import ALL_CLASS_STAGES
 from kinetics_assets.io.atomic import os_faults
 
 if TYPE_CHECKING:
     from kinetics_assets.core.clips import Split
     from kinetics_assets.core.layout import Layout
+    from kinetics_assets.core.stages import Stage
+
+_SUFFIX: Final = ".parquet"
+_TICK_NS: Final = 2_000_000_000
+"""Coarsest clock of a file system that is in use (FAT's; network file systems have 1 s)."""
 
 
 def manifests_digest(layout: Layout, split: Split) -> str:
@@ -29,3 +37,38 @@ def manifests_digest(layout: Layout, split: Split) -> str:
                 stat = path.stat()
                 lines.append(f"{stage}/{path.name} {stat.st_size} {stat.st_mtime_ns}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16] if lines else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one content of a manifest from another without opening the file."""
+
+    text: str
+    """Size, inode and times; a manifest is replaced, never written into, so each has its own."""
+    changed_ns: int
+    """When it last changed, by the clock of its file system."""
+
+    def settled(self, by_ns: int) -> bool:
+        """Return whether the manifest had been left alone for a while at time `by_ns`.
+
+        One that was replaced a moment before could be replaced again within the same tick of the
+        clock, and even get the inode of the one before.
+        """
+        return self.changed_ns + _TICK_NS < by_ns
+
+
+def manifest_stamps(layout: Layout, split: Split, stage: Stage) -> dict[str, Stamp]:
+    """Return the stamp of each class's manifest in a stage, by label; only of those there are."""
+    folder, labels = layout.manifests(split, stage), labels_by_folder(layout.dataset)
+    stamps: dict[str, Stamp] = {}
+    if not folder.is_dir():
+        return stamps
+    with os_faults(f"reading {folder}"), os.scandir(folder) as entries:
+        for entry in entries:
+            label = labels.get(entry.name.removesuffix(_SUFFIX))
+            if label is not None and entry.name.endswith(_SUFFIX):
+                stat = entry.stat()
+                times = (stat.st_mtime_ns, stat.st_ctime_ns)
+                text = f"{stat.st_size} {stat.st_ino} {times[0]} {times[1]}"
+                stamps[label] = Stamp(text, max(times))
+    return dict(sorted(stamps.items()))

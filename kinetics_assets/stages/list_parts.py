@@ -1,0 +1,149 @@
+"""Entries of file lists by class, kept beside the manifests so that only what changed is read anew.
+
+To open 1,200 manifests and to make text of their rows takes seconds; to stat them, milliseconds.
+What the entries of a class were made from is written beside them: the manifest's stamp and the hash
+of the class's annotated clips. They are believed only while both are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as arrow_compute
+
+from kinetics_assets.core.annotations import hash_of_names
+from kinetics_assets.core.classes import class_indices, class_names
+from kinetics_assets.core.errors import InternalError
+from kinetics_assets.core.filelists import (
+    COLUMNS,
+    ENTRIES,
+    ClassFacts,
+    ListKind,
+    class_entries,
+    clip_names,
+)
+from kinetics_assets.core.settings import digest
+from kinetics_assets.io.annotation_store import load_class_rows
+from kinetics_assets.io.manifests import read_columns
+from kinetics_assets.io.manifests_digest import manifest_stamps
+from kinetics_assets.io.part_files import Part, read_parts, write_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kinetics_assets.core.clips import Split
+    from kinetics_assets.core.layout import Layout
+    from kinetics_assets.core.stages import Stage
+    from kinetics_assets.io.manifests_digest import Stamp
+
+pc: Any = arrow_compute  # its stubs know few of the types that it takes
+_REVISION: Final = 1
+"""Raised by hand when the same manifest gives other entries or facts."""
+MOST_READ_EACH_TIME: Final = 16
+"""Classes that may be out of date before the file of parts is written again: writing it costs about
+as much as reading as many manifests. A split of fewer classes has no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListParts:
+    """The entries of one list of a split, class by class."""
+
+    kind: ListKind
+    stage: Stage
+    facts: dict[str, ClassFacts]
+    """Of each class that has a manifest."""
+    read_again: int
+    """Manifests that had to be read."""
+    _parts: dict[str, Part]
+
+    @property
+    def listed(self) -> int:
+        """Entries of the list."""
+        return sum(facts.listed for facts in self.facts.values())
+
+    def batches(self, labels: Iterable[str]) -> list[pa.RecordBatch]:
+        """Return the entries of some classes, in this order."""
+        return [
+            pa.ipc.read_record_batch(pa.py_buffer(self._parts[label].content), ENTRIES)
+            for label in labels
+        ]
+
+    def save(self, layout: Layout, split: Split) -> None:
+        """Keep the entries for the next time, if it is worth it."""
+        if self.read_again > MOST_READ_EACH_TIME:
+            path = layout.list_parts(split, self.kind, self.stage)
+            write_parts(path, self._parts, maker=_maker(layout, self.kind))
+
+
+def list_parts(
+    layout: Layout, split: Split, kind: ListKind, *, stage: Stage, versions: Mapping[str, str]
+) -> ListParts:
+    """Return the entries of a list, read from the manifests as far as they are not known.
+
+    Args:
+        layout: Paths of the dataset.
+        split: The list's.
+        kind: The list.
+        stage: Whose outputs it names.
+        versions: Hash of the annotated clips of each class.
+
+    Raises:
+        InternalError: A manifest is damaged; the message names it and the remedy.
+        AnnotationError: The annotations are.
+    """
+    kept = read_parts(layout.list_parts(split, kind, stage), maker=_maker(layout, kind))
+    parts: dict[str, Part] = {}
+    read_again = 0
+    for label, stamp in manifest_stamps(layout, split, stage).items():
+        part = kept.parts.get(label)
+        if (
+            part is None
+            or part.source != _source(stamp, versions[label])
+            or not stamp.settled(by_ns=kept.written_ns)
+            or not part.is_whole()
+        ):
+            part = _read(
+                layout, split, kind, stage=stage, label=label, stamp=stamp, current=versions[label]
+            )
+            read_again += 1
+        parts[label] = part
+    facts = {label: ClassFacts.from_record(part.facts) for label, part in parts.items()}
+    return ListParts(kind, stage, facts, read_again, parts)
+
+
+def _read(
+    layout: Layout,
+    split: Split,
+    kind: ListKind,
+    *,
+    stage: Stage,
+    label: str,
+    stamp: Stamp,
+    current: str,
+) -> Part:
+    """Return facts and entries of one class, from its manifest, whose stamp was taken before."""
+    rows = read_columns(layout, split, stage, label, names=COLUMNS)
+    if rows is None:
+        raise InternalError(f"{layout.manifest(split, stage, label)} was deleted just now.")
+    rows = rows.filter(pc.equal(rows["label"], label))
+    annotated = sorted(map(str, clip_names(rows).to_pylist()))
+    version = hash_of_names(annotated)
+    if version != current:  # the class has not run since its list changed
+        clips = load_class_rows(layout, split, label).clips
+        annotated = sorted(clip.id.name for clip in clips)
+        version = hash_of_names(annotated)
+    index = class_indices(layout.dataset).get(label)
+    batch, facts = class_entries(kind, rows, annotated=annotated, index=index)
+    return Part.of(_source(stamp, version), asdict(facts), batch.serialize().to_pybytes())
+
+
+def _source(stamp: Stamp, version: str) -> str:
+    """Return what the entries of a class are made from."""
+    return f"{stamp.text} {version}"
+
+
+def _maker(layout: Layout, kind: ListKind) -> str:
+    """Return what entries of a list depend on besides manifest and annotated clips."""
+    return digest(_REVISION, kind, layout.dataset, class_names(layout.dataset))
