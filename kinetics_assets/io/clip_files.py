@@ -123,7 +123,7 @@ def search(
                 outcome.add(Path(entry.path), is_folder=is_folder)
             elif is_link and entry.is_dir() and not _is_below(Path(entry.path), root):
                 outcome.not_followed.append(Path(entry.path))
-            elif entry.name.endswith(_ARCHIVES) and not is_folder:
+            elif entry.name.endswith(_ARCHIVES) and not is_folder and not _is_of_one_clip(entry):
                 outcome.archives.append(Path(entry.path))
         add_links(outcome, folder, followed=followed, passed_over=passed_over)
     outcome.found.sort()
@@ -169,6 +169,11 @@ def _walk(
             goes_in = path in followed or not is_link
             if goes_in and path not in passed_over and parse_clip_name(entry.name) is None:
                 waiting.append(path)
+
+
+def _is_of_one_clip(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file bears a clip's name, as packed frames and flow do."""
+    return parse_clip_name(entry.name.partition(".")[0]) is not None
 
 
 def _below(folder: Path) -> Iterator[Path]:

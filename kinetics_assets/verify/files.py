@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.classes import folder_name
-from kinetics_assets.core.layout import FLOW_INDEX, FRAMES_INDEX, TEMP_PREFIX
+from kinetics_assets.core.layout import TEMP_PREFIX, packing_of
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, Stage
 from kinetics_assets.verify.findings import Problem, Report
+from kinetics_assets.verify.packed import check_packed
+from kinetics_assets.verify.pictures import INDEX, PREFIXES, check_pictures, shown
 from kinetics_assets.verify.rows import interrupted
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from kinetics_assets.core.layout import Layout
     from kinetics_assets.verify.rows import Rows
 
-_JPEG_START = b"\xff\xd8\xff"
-_JPEG_END = b"\xff\xd9"
-_PREFIXES = {Stage.RAWFRAMES: ("img_",), Stage.FLOW: ("flow_x_", "flow_y_")}
-_INDEX = {Stage.RAWFRAMES: FRAMES_INDEX, Stage.FLOW: FLOW_INDEX}
-_SHOWN_NAMES = 3
 _READ_BYTES = 2**20
 
 
@@ -85,9 +81,10 @@ def _check_output(
 ) -> None:
     """Compare one ok row with what is on the disk."""
     path = layout.base / row.path
-    if stage in _PREFIXES:
-        names = _check_pictures(path, stage, row, report, hash_content=hash_content)
-        expected.folders.setdefault(row.path, set()).update(names, {_INDEX[stage]})
+    is_packed = packing_of(row.path) != "none"
+    if stage in PREFIXES and not is_packed:
+        names = check_pictures(path, stage, row, report, hash_content=hash_content)
+        expected.folders.setdefault(row.path, set()).update(names, {INDEX[stage]})
         return
     expected.files.add(row.path)
     try:
@@ -100,73 +97,8 @@ def _check_output(
         report.find(Problem.FILE_SIZE, row.path, f"{size_bytes} bytes, not {row.size_bytes}")
     elif hash_content and (got := _sha256(path, report)) != row.sha256:
         report.find(Problem.FILE_CONTENT, row.path, f"sha256 {got[:12]}, not {row.sha256[:12]}")
-
-
-def _check_pictures(
-    folder: Path, stage: Stage, row: ManifestRow, report: Report, *, hash_content: bool
-) -> set[str]:
-    """Compare a stage's pictures in `folder` with its row; return the names that belong there."""
-    numbers = range(row.start_index or 0, (row.start_index or 0) + (row.frames_decoded or 0))
-    names = {f"{prefix}{number:05d}.jpg" for prefix in _PREFIXES[stage] for number in numbers}
-    if not folder.is_dir():
-        report.find(Problem.FILE_MISSING, row.path, "no such folder")
-        return names
-    there = {e.name for e in os.scandir(folder) if e.name.startswith(_PREFIXES[stage])}
-    if row.start_index is None or there != names:
-        text = f"{len(there)} pictures of {stage}, expected {len(names)} from {row.start_index}"
-        lacking, extra = sorted(names - there), sorted(there - names)
-        text += f"; missing {_shown(lacking)}" if lacking else ""
-        text += f"; too many {_shown(extra)}" if extra else ""
-        report.find(Problem.FRAMES, row.path, text)
-        return names | there
-    _check_index(folder / _INDEX[stage], row, report)
-    report.files += len(names)
-    size_bytes = sum((folder / name).stat().st_size for name in names)
-    if size_bytes != row.size_bytes:
-        report.find(
-            Problem.FILE_SIZE, row.path, f"{stage}: {size_bytes} bytes, not {row.size_bytes}"
-        )
-    if hash_content:
-        _check_picture_bytes(folder, sorted(names), row, report)
-    return names
-
-
-def _check_index(path: Path, row: ManifestRow, report: Report) -> None:
-    """Compare a stage's index file with its row."""
-    where = f"{row.path}/{path.name}"
-    try:
-        index = json.loads(path.read_bytes())
-        said = {name: index.get(name) for name in ("count", "start_index", "sha256", "digest")}
-    except (OSError, ValueError, AttributeError) as error:
-        report.find(Problem.FRAMES, where, f"cannot be read: {error}")
-        return
-    wanted = {
-        "count": row.frames_decoded,
-        "start_index": row.start_index,
-        "sha256": row.sha256,
-        "digest": row.digest,
-    }
-    wrong = [name for name, value in wanted.items() if said[name] != value]
-    if wrong:
-        report.find(Problem.FRAMES, where, f"differs from the manifest in {', '.join(wrong)}")
-
-
-def _check_picture_bytes(folder: Path, names: list[str], row: ManifestRow, report: Report) -> None:
-    """Compare the pictures' bytes with the row's sha256, and look for cut JPEGs."""
-    total = hashlib.sha256()
-    for name in names:
-        data = (folder / name).read_bytes()
-        report.size_bytes += len(data)
-        total.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
-        if not (data.startswith(_JPEG_START) and data.endswith(_JPEG_END)):
-            report.find(Problem.FILE_CONTENT, f"{row.path}/{name}", "not a complete JPEG")
-    if total.hexdigest() != row.sha256:
-        report.find(
-            Problem.FILE_CONTENT,
-            row.path,
-            f"{names[0].split('_')[0]} pictures: sha256 {total.hexdigest()[:12]},"
-            f" not {row.sha256[:12]}",
-        )
+    elif hash_content and stage in PREFIXES:
+        check_packed(path, stage, row, report)
 
 
 def _check_names(
@@ -196,7 +128,7 @@ def _check_names(
             if path in expected.folders and item.is_dir():
                 inside = {name.name for name in _public(Path(item.path), report, layout)}
                 if extra := sorted(inside - expected.folders[path]):
-                    report.find(Problem.FILE_UNKNOWN, path, f"no row accounts for {_shown(extra)}")
+                    report.find(Problem.FILE_UNKNOWN, path, f"no row accounts for {shown(extra)}")
             elif path not in expected.files:
                 report.find(Problem.FILE_UNKNOWN, path, "no row accounts for it")
 
@@ -218,9 +150,3 @@ def _sha256(path: Path, report: Report) -> str:
             report.size_bytes += len(part)
             total.update(part)
     return total.hexdigest()
-
-
-def _shown(names: list[str]) -> str:
-    """Return the first few of `names` and how many there are."""
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(names[:_SHOWN_NAMES]) + more

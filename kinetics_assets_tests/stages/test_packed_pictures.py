@@ -5,43 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from kinetics_assets.core.manifest import ManifestRow, Status
+from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.manifest import ManifestRow, Status, encode_manifest
 from kinetics_assets.core.needs import Need
-from kinetics_assets.core.settings import StorageSettings
+from kinetics_assets.core.settings import FlowRecipe, Packing, Settings, StorageSettings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.journal import Journal
 from kinetics_assets.io.manifests import read_manifest
-from kinetics_assets.readers import PackedFrames
+from kinetics_assets.io.packing import TarWriter
+from kinetics_assets.readers import PackedFrames, PictureFiles
+from kinetics_assets.stages.filelists import run_filelists
 from kinetics_assets.stages.job import now_utc
+from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.missing import select_classes
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import needs_work, run_stage
 from kinetics_assets.stages.selection import Choice
+from kinetics_assets.verify import Problem, verify_dataset
+from kinetics_assets_tests.stages.taken_down import left_of, ok_clip, order_of, taken
 from kinetics_assets_tests.trees import public_files
 
-Changed = Callable[..., ClassOrder]
 PICTURES = (Stage.RAWFRAMES, Stage.FLOW)
 
 
-def packed(order: ClassOrder, packing: str) -> ClassOrder:
+def packed(order: ClassOrder, packing: Packing) -> ClassOrder:
     """Return the order with its pictures kept in another form."""
-    storage = StorageSettings(packing=packing)  # type: ignore[arg-type] # one of its values
+    storage = replace(order.settings.storage, packing=packing)
     return replace(order, settings=replace(order.settings, storage=storage))
 
 
+def rows_of(order: ClassOrder, stage: Stage) -> list[ManifestRow]:
+    """Return the rows of a manifest that are ok, of which there must be some."""
+    rows = read_manifest(order.layout, order.split, stage, order.label)
+    assert any(row.status is Status.OK for row in rows)
+    return [row for row in rows if row.status is Status.OK]
+
+
 def run_pictures(order: ClassOrder) -> dict[Stage, list[ManifestRow]]:
-    """Run frames and flow; return the rows that are ok, of which there must be some."""
-    rows = {
-        stage: [row for row in run_stage(stage, order).rows if row.status is Status.OK]
-        for stage in PICTURES
-    }
-    assert all(rows.values())
-    return rows
+    """Run frames and flow; return the rows that are ok."""
+    for stage in PICTURES:
+        run_stage(stage, order)
+    return {stage: rows_of(order, stage) for stage in PICTURES}
 
 
 def frames_tree(order: ClassOrder) -> dict[str, bytes]:
@@ -51,21 +59,19 @@ def frames_tree(order: ClassOrder) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def loose(order: ClassOrder) -> ClassOrder:
+def loose(datasets: list[Settings]) -> ClassOrder:
     """A class whose frames and flow are there as loose files."""
-    run_stage(Stage.VIDEOS, order)
-    run_pictures(order)
-    return order
+    return order_of(datasets[0])
 
 
 @pytest.mark.parametrize("packing", ["tar", "zip"])
-def test_pictures_are_converted_there_and_back(loose: ClassOrder, packing: str) -> None:
+def test_pictures_are_converted_there_and_back(loose: ClassOrder, packing: Packing) -> None:
     """Loose pictures become one archive per clip and stage, and the same files again.
 
     No video is needed for it; the archive has the bytes that a fresh run writes.
     """
     before, other = frames_tree(loose), packed(loose, packing)
-    rows_before = {s: read_manifest(loose.layout, loose.split, s, loose.label) for s in PICTURES}
+    rows_before = {stage: rows_of(loose, stage) for stage in PICTURES}
     videos, aside = loose.layout.videos(loose.split), loose.layout.root / "aside"
     videos.rename(aside)
     assert needs_work(Stage.FLOW, other, now=now_utc())
@@ -77,23 +83,77 @@ def test_pictures_are_converted_there_and_back(loose: ClassOrder, packing: str) 
         data = (loose.layout.base / row.path).read_bytes()
         assert (row.size_bytes, row.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         with PackedFrames(loose.layout.base / row.path) as archive:
-            for name in archive:
-                key = f"{row.path.rpartition('/')[0]}/{row.clip.name}/{name}"
-                assert archive.read(name) == before[key]
+            folder = f"{row.path.rpartition('/')[0]}/{row.clip.name}"
+            assert {n: archive.read(n) for n in archive} == {
+                name: before[f"{folder}/{name}"] for name in archive.names
+            }
             assert archive.index["count"] == row.frames_decoded
     assert not any(needs_work(stage, other, now=now_utc()) for stage in PICTURES)
     converted = frames_tree(loose)
-    run_pictures(loose)
+    assert run_pictures(loose).keys() == rows_before.keys()
     assert frames_tree(loose) == before
     for stage in PICTURES:
-        again = read_manifest(loose.layout, loose.split, stage, loose.label)
-        assert [replace(r, finished_at=None) for r in again] == [
-            replace(r, finished_at=None) for r in rows_before[stage]
+        assert [replace(row, finished_at=None) for row in rows_of(loose, stage)] == [
+            replace(row, finished_at=None) for row in rows_before[stage]
         ]
     aside.rename(videos)
-    shutil.rmtree(loose.layout.rawframes(loose.split))
-    run_pictures(other)
-    assert frames_tree(loose) == converted
+    loose.layout.manifest(loose.split, Stage.RAWFRAMES, loose.label).unlink()
+    run_stage(Stage.RAWFRAMES, other)
+    made = {name: data for name, data in converted.items() if ".rawframes." in name}
+    assert {name: frames_tree(loose)[name] for name in made} == made
+
+
+def test_lists_and_verify_agree_with_archives(loose: ClassOrder) -> None:
+    """A packed tree is whole for `verify`; lists name archives, through which pictures are read."""
+    settings = packed(loose, "tar").settings
+    rows = run_pictures(packed(loose, "tar"))
+    run_filelists(settings, loose.split)
+    assert not verify_dataset(settings, splits=[loose.split]).findings
+    files = PictureFiles()
+    for kind, stage, name in (
+        (ListKind.RAWFRAMES, Stage.RAWFRAMES, "img_{:05}.jpg"),
+        (ListKind.FLOW, Stage.FLOW, "flow_y_{:05}.jpg"),
+    ):
+        lines = loose.layout.filelist(loose.split, kind).read_text().splitlines()
+        assert len(lines) == len(rows[stage])
+        path, count, _ = lines[0].split(" ")
+        root = loose.layout.stage_root(loose.split, stage)
+        last = files.get(f"{root / path}/{name.format(int(count))}")
+        assert last.startswith(b"\xff\xd8")
+        with pytest.raises(FileNotFoundError):
+            files.get(f"{root / path}/{name.format(int(count) + 1)}")
+
+
+def test_damage_to_archives_is_found(loose: ClassOrder) -> None:
+    """`verify` finds a flipped bit, a lost and a strange archive, and one that lacks a picture."""
+    settings = packed(loose, "tar").settings
+    rows = run_pictures(packed(loose, "tar"))[Stage.RAWFRAMES]
+    paths = [loose.layout.base / row.path for row in rows]
+    _flip(loose, rows[0])
+    paths[1].unlink()
+    strange = paths[2].with_name("strange.rawframes.tar")
+    strange.write_bytes(b"")
+    with PackedFrames(paths[2]) as whole:
+        pictures = {name: whole.read(name) for name in whole.names[:-1]}
+        text = json.dumps(whole.index | {"members": [[n, len(d)] for n, d in pictures.items()]})
+    paths[2].unlink()
+    with TarWriter(paths[2]) as writer:
+        for name, data in {"_rgb.json": text.encode(), **pictures}.items():
+            writer.add(name, data)
+    data = paths[2].read_bytes()
+    manifest = loose.layout.manifest(loose.split, Stage.RAWFRAMES, loose.label)
+    changed = replace(rows[2], sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+    known = read_manifest(loose.layout, loose.split, Stage.RAWFRAMES, loose.label)
+    manifest.write_bytes(encode_manifest(changed if r.clip == changed.clip else r for r in known))
+    found = verify_dataset(settings, splits=[loose.split], labels=[loose.label]).findings
+    assert sorted((one.problem, one.where) for one in found) == sorted(
+        [
+            (Problem.FILE_CONTENT, rows[0].path),
+            (Problem.FILE_MISSING, rows[1].path),
+            (Problem.FRAMES, rows[2].path),
+            (Problem.FILE_UNKNOWN, loose.layout.relative(strange)),
+        ]
+    )
 
 
 def test_an_altered_archive_is_seen_and_made_again(loose: ClassOrder) -> None:
@@ -101,10 +161,7 @@ def test_an_altered_archive_is_seen_and_made_again(loose: ClassOrder) -> None:
     other = packed(loose, "tar")
     row = run_pictures(other)[Stage.RAWFRAMES][0]
     before = frames_tree(loose)
-    path = loose.layout.base / row.path
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    _flip(loose, row)
     choice = Choice(stages=(Stage.VIDEOS, *PICTURES), splits=(loose.split,), labels=(loose.label,))
     chosen = select_classes(other.settings, choice, now=now_utc()).chosen
     assert [one.stage for one in chosen if Need.DAMAGED in one.needs] == [Stage.RAWFRAMES]
@@ -115,13 +172,13 @@ def test_an_altered_archive_is_seen_and_made_again(loose: ClassOrder) -> None:
 def test_a_loose_picture_that_was_altered_is_not_packed(loose: ClassOrder) -> None:
     """Conversion takes only what has its recorded sha256; the clip is made from its video again."""
     good = frames_tree(loose)
-    row = read_manifest(loose.layout, loose.split, Stage.RAWFRAMES, loose.label)[0]
-    name = next(n for n in good if n.startswith(row.path) and n.endswith("img_00002.jpg"))
-    path = loose.layout.base / name
+    row = rows_of(loose, Stage.RAWFRAMES)[0]
+    path = loose.layout.base / row.path / "img_00002.jpg"
     path.write_bytes(path.read_bytes()[:-2] + b"..")
-    rows = run_pictures(packed(loose, "zip"))[Stage.RAWFRAMES]
-    archive = PackedFrames(loose.layout.base / next(r.path for r in rows if r.clip == row.clip))
-    assert archive.read("img_00002.jpg") == good[name]
+    run_stage(Stage.RAWFRAMES, packed(loose, "zip"))
+    (again,) = [r for r in rows_of(loose, Stage.RAWFRAMES) if r.clip == row.clip]
+    with PackedFrames(loose.layout.base / again.path) as archive:
+        assert archive.read("img_00002.jpg") == good[f"{row.path}/img_00002.jpg"]
 
 
 @pytest.mark.parametrize("moment", ["before the rename", "after the rename"])
@@ -130,36 +187,68 @@ def test_a_kill_while_converting_loses_nothing(loose: ClassOrder, moment: str) -
 
     Neither is a clip made again: its video is not there.
     """
-    other = packed(loose, "tar")
+    other, root = packed(loose, "tar"), loose.layout.root
     frames = loose.layout.class_folder(loose.split, Stage.RAWFRAMES, loose.label)
-    shutil.copytree(frames, loose.layout.root / "loose")
+    shutil.copytree(frames, root / "loose")
     manifest = loose.layout.manifest(loose.split, Stage.RAWFRAMES, loose.label)
     old = manifest.read_bytes()
-    row = run_pictures(other)[Stage.RAWFRAMES][0]
+    run_stage(Stage.RAWFRAMES, other)
+    row = rows_of(loose, Stage.RAWFRAMES)[0]
     wanted = frames_tree(loose)
     archive = (loose.layout.base / row.path).read_bytes()
     shutil.rmtree(frames)
-    (loose.layout.root / "loose").rename(frames)
+    (root / "loose").rename(frames)
     manifest.write_bytes(old)
-    loose.layout.manifest(loose.split, Stage.FLOW, loose.label).unlink()
     with Journal(loose.layout.journal(loose.split, Stage.RAWFRAMES, loose.label)) as journal:
         journal.append(row)
     if moment == "after the rename":
         (loose.layout.base / row.path).write_bytes(archive)
-    shutil.rmtree(loose.layout.class_folder(loose.split, Stage.VIDEOS, loose.label))
-    rows = run_stage(Stage.RAWFRAMES, other).rows
-    assert next(r for r in rows if r.clip == row.clip).sha256 == row.sha256
-    packed_frames = {name for name in wanted if ".rawframes." in name}
-    assert {name for name in frames_tree(loose) if "flow" not in name} == packed_frames
+    loose.layout.videos(loose.split).rename(root / "aside")
+    run_stage(Stage.RAWFRAMES, other)
+    assert frames_tree(loose) == wanted
 
 
-def test_flow_of_another_engine_is_converted_unasked(loose: ClassOrder, changed: Changed) -> None:
-    """Packing flow of another engine is no mixture: it is kept as it is."""
-    by_cpu = read_manifest(loose.layout, loose.split, Stage.FLOW, loose.label)
-    flow = replace(loose.settings.flow, engine="reference", mixed="engines")
-    other = packed(changed(flow=replace(flow, mixed="profiles")), "tar")
-    rows = run_pictures(other)[Stage.FLOW]
+def test_flow_of_another_engine_is_converted_unasked(loose: ClassOrder) -> None:
+    """Packing flow that another engine made is no mixture: it is kept as it is."""
+    by_cpu = rows_of(loose, Stage.FLOW)
+    settings = replace(loose.settings, flow=FlowRecipe(engine="cuda", mixed="engines"))
+    run_stage(Stage.FLOW, packed(replace(loose, settings=settings), "tar"))
+    rows = rows_of(loose, Stage.FLOW)
     assert {row.engine for row in rows} == {"cpu"}
-    assert [row.digest for row in rows] == [r.digest for r in by_cpu if r.status is Status.OK]
-    index = PackedFrames(loose.layout.base / rows[0].path).index
-    assert json.loads(json.dumps(index))["engine"] == "cpu"
+    assert [row.digest for row in rows] == [row.digest for row in by_cpu]
+    with PackedFrames(loose.layout.base / rows[0].path) as archive:
+        assert archive.index["engine"] == "cpu"
+
+
+def test_archives_of_what_left_the_list_are_kept_aside(loose: ClassOrder) -> None:
+    """A retired archive is moved out, bytes untouched, and its place is empty."""
+    other = packed(loose, "zip")
+    row = run_pictures(other)[Stage.FLOW][0]
+    path = loose.layout.base / row.path
+    data, kept = path.read_bytes(), loose.layout.retired_class(loose.split, Stage.FLOW, loose.label)
+    job_for(Stage.FLOW, other).remove(row, into=kept)
+    assert not path.exists()
+    assert (kept / path.name).read_bytes() == data
+
+
+def test_archives_are_taken_down(datasets: list[Settings]) -> None:
+    """Of a clip that is taken down no archive is left, on another disk neither."""
+    elsewhere = datasets[1].storage.rawframes_folder
+    assert elsewhere is not None
+    for one in datasets:
+        storage = StorageSettings(rawframes_folder=one.storage.rawframes_folder, packing="tar")
+        run_pictures(order_of(replace(one, storage=storage)))
+    clip = ok_clip(datasets[0])
+    assert left_of(datasets[0].root, clip)
+    outcome = taken(datasets, clip.name)
+    assert not left_of(datasets[0].root, clip)
+    assert not left_of(elsewhere, clip)
+    assert not outcome.left.archives  # others' archives say whose they are
+
+
+def _flip(order: ClassOrder, row: ManifestRow) -> None:
+    """Change one bit of a row's archive, as a bad disk would."""
+    path = order.layout.base / row.path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
