@@ -1,4 +1,4 @@
-"""What the four stages that run class by class have in common as assets."""
+"""What the stages that run class by class have in common as assets."""
 
 # no `from __future__ import annotations`: Dagster compares the type of `context` itself
 from collections.abc import Iterable

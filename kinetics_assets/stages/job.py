@@ -1,4 +1,4 @@
-"""What the four class stages have in common, and the one thing each does in its own way."""
+"""What the class stages have in common, and the one thing each does in its own way."""
 
 from __future__ import annotations
 

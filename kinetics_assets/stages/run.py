@@ -59,7 +59,7 @@ def run_stage(
     crash left off and ends in the state of an undisturbed run.
 
     Args:
-        stage: One of the four class stages.
+        stage: A class stage.
         order: The class, and the settings to work under.
         retry_now: Also try rows that failed for good, or whose pause is not over.
         retry_reasons: With `retry_now`, only rows with these reasons; none means all of them.
@@ -149,7 +149,7 @@ def outlook(
     """Return what a step at time `now` would find and do; nothing is changed.
 
     Args:
-        stage: One of the four class stages.
+        stage: A class stage.
         order: The class, and the settings to work under.
         now: Rows are due by this time.
         retry_now: As in `run_stage`.
