@@ -87,7 +87,7 @@ def lists_agree_check(settings: Settings, split: Split) -> dg.AssetChecksDefinit
         asset=asset_key(settings.dataset, split, Stage.FILELISTS),
         name=LISTS_AGREE,
         description=(
-            "Compares each line of the videos, rawframes and flow lists with the manifests, by"
+            "Compares each line of the lists with the manifests, by"
             " other code than wrote them. Run it alone to see whether the lists are up to date."
         ),
     )

@@ -130,6 +130,7 @@ def lists_metadata(report: ListsReport, *, manifests_digest: str) -> _Metadata:
             "\n\n".join(f"**{kind}**\n\n{_as_list(n)}" for kind, n in report.left_out.items() if n)
             or "nothing"
         ),
+        **{f"{kind}_refused": dg.MetadataValue.text(why) for kind, why in report.refused.items()},
         MANIFESTS_DIGEST: dg.MetadataValue.text(manifests_digest),
     }
 

@@ -29,14 +29,15 @@ from kinetics_assets.core.errors import (
     RootError,
     leaves,
 )
-from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.filelists import REQUIRED_KINDS, ListKind
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import Stage
+from kinetics_assets.core.stages import OPTIONAL_STAGES, Stage
 from kinetics_assets.io.annotation_store import annotated_labels, class_versions, splits_present
 from kinetics_assets.io.atomic import write_file
 from kinetics_assets.sources.breaker import end_pauses
 from kinetics_assets.sources.registry import sources_of
+from kinetics_assets.stages.filelists import stage_of
 from kinetics_assets.stages.lineage import with_inputs
 from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class
 from kinetics_assets.stages.status import DatasetStatus, read_status
@@ -222,7 +223,8 @@ class _Session:
 
     def lists(self) -> None:
         """Write the file lists of the splits whose lists are not those of the manifests."""
-        if not set(self._stages) >= LISTED_STAGES:
+        asks_for_sound = any(stage in OPTIONAL_STAGES for stage in self._stages)
+        if not set(self._stages) >= LISTED_STAGES and not (asks_for_sound and self._has_lists()):
             self._lists_skipped = "not all of videos, rawframes and flow were asked for"
             return
         lacking = self._annotated_labels() - set(self._labels())
@@ -356,9 +358,23 @@ class _Session:
         status = read_status(self._settings, splits=self._wanted.splits)
         return {one.label for total in status.totals for one in total.classes}
 
+    def _has_lists(self) -> bool:
+        """Return whether the lists that every split has are there."""
+        return all(
+            self._layout.filelist(split, kind).exists()
+            for split in self._wanted.splits
+            for kind in REQUIRED_KINDS
+        )
+
     def _lists_are_stale(self, split: Split) -> bool:
         """Return whether a list of `split` is absent or says something else than the manifests."""
-        if not all(self._layout.filelist(split, kind).exists() for kind in ListKind):
+        kinds = [
+            kind
+            for kind in ListKind
+            if kind in REQUIRED_KINDS
+            or self._layout.manifests(split, stage_of(kind, self._settings)).is_dir()
+        ]
+        if not all(self._layout.filelist(split, kind).exists() for kind in kinds):
             return True
         report = verify_dataset(self._settings, splits=[split], hash_content=False)
         return any(finding.problem is Problem.FILELIST for finding in report.findings)

@@ -1,12 +1,20 @@
 """File lists in the formats of MMAction2, made class by class from manifest rows alone.
 
-=========  ==============================================  ====================================
-kind       line                                            JSON entry
-=========  ==============================================  ====================================
-videos     ``<class>/<clip>.mp4 <label>``                  filename, label
-rawframes  ``<class>/<clip> <frames> <label>``             frame_dir, total_frames, label
-flow       ``<class>/<clip> <frame pairs> <label>``        frame_dir, total_frames, label
-=========  ==============================================  ====================================
+==============  ==============================================  ================================
+kind            line                                            JSON entry
+==============  ==============================================  ================================
+videos          ``<class>/<clip>.mp4 <label>``                  filename, label
+rawframes       ``<class>/<clip> <frames> <label>``             frame_dir, total_frames, label
+flow            ``<class>/<clip> <frame pairs> <label>``        frame_dir, total_frames, label
+audio           ``<class>/<clip>.wav <frames> <label>``         none
+audio_features  ``<class>/<clip>.npy <frames> <label>``         none
+audio_feature   ``<class>/<clip> <frames> <label>``             none
+==============  ==============================================  ================================
+
+Lists of sound say how many frames the video has: readers map its frames to time steps.
+``audio_features`` is what MMAction2 1.x's configs name, ``audio_feature`` 0.x's, whose reader adds
+the extension. They are there only where such a stage was run, and have no JSON form: 0.x's readers
+of sound fail on one.
 
 Paths are relative to the split's folder of the stage; one space, a line feed, no header. A test row
 without a label ends after the path or the count, which MMAction2 1.x reads as label -1.
@@ -56,6 +64,9 @@ class ListKind(StrEnum):
     VIDEOS = "videos"
     RAWFRAMES = "rawframes"
     FLOW = "flow"
+    AUDIO = "audio"
+    AUDIO_FEATURES = "audio_features"
+    AUDIO_FEATURE = "audio_feature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +79,22 @@ class ListFormat:
     """Whether the number of frames or frame pairs stands behind the path."""
     is_optional: bool = False
     """Whether there is no such list while its stage has no manifest in the split."""
+    has_json: bool = True
+    suffix: str = ""
+    """What is left out at the end of each path."""
 
 
 FORMATS: Final = {
     ListKind.VIDEOS: ListFormat("filename", has_count=False),
     ListKind.RAWFRAMES: ListFormat("frame_dir", has_count=True),
     ListKind.FLOW: ListFormat("frame_dir", has_count=True),
+    ListKind.AUDIO: ListFormat("filename", has_count=True, is_optional=True, has_json=False),
+    ListKind.AUDIO_FEATURES: ListFormat(
+        "filename", has_count=True, is_optional=True, has_json=False
+    ),
+    ListKind.AUDIO_FEATURE: ListFormat(
+        "filename", has_count=True, is_optional=True, has_json=False, suffix=".npy"
+    ),
 }
 REQUIRED_KINDS: Final = tuple(kind for kind in ListKind if not FORMATS[kind].is_optional)
 """The lists that every split has."""
@@ -215,6 +236,8 @@ def _entries(kind: ListKind, rows: pa.Table, *, index: int | None) -> pa.RecordB
         order = pc.sort_indices(path)
         path, rank, count = path.take(order), rank.take(order), count.take(order)
     form = FORMATS[kind]
+    if form.suffix:
+        path = pc.utf8_slice_codeunits(path, start=0, stop=-len(form.suffix))
     counted = [" ", count] if form.has_count else []
     text = _joined(path, *counted, "\n" if index is None else f" {index}\n")
     counted = [', "total_frames": ', count] if form.has_count else []

@@ -51,12 +51,14 @@ class ListsReport:
 
     split: Split
     paths: dict[ListKind, Path]
-    """The ``.txt`` form; the ``.json`` form stands beside it."""
+    """The ``.txt`` form; the ``.json`` form, if there is one, stands beside it."""
     lines: dict[ListKind, int]
     rows: int
     """Annotation rows of the split."""
     left_out: dict[ListKind, dict[str, int]]
     """Rows that are not listed, counted by status and reason."""
+    refused: dict[ListKind, str]
+    """Why optional lists were left as they are; they hold back no other list."""
     data_version: str
     """sha256 of the ``.txt`` forms' bytes, which the ``.json`` forms follow from."""
     changed: bool
@@ -83,15 +85,23 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
     annotated = read_current(layout)[split].rows
     found: dict[ListKind, ListParts] = {}
     left_out: dict[ListKind, dict[str, int]] = {}
+    refused: dict[ListKind, str] = {}
     for kind in ListKind:
-        stage = stage_of(kind, settings)
+        stage, is_optional = stage_of(kind, settings), FORMATS[kind].is_optional
         parts = list_parts(layout, split, kind, stage=stage, versions=versions)
-        if FORMATS[kind].is_optional and not parts.facts:
+        if is_optional and not parts.facts:
             continue
-        _refuse_mixed(settings, split, parts)
-        left_out[kind] = _left_out(parts, annotated=annotated)
-        _refuse_small(settings, split, parts, annotated=annotated, left_out=left_out[kind])
-        found[kind] = parts
+        why = _left_out(parts, annotated=annotated)
+        rows = parts.annotated if is_optional else annotated
+        try:
+            _refuse_mixed(settings, split, parts)
+            _refuse_small(settings, split, parts, annotated=rows, left_out=why)
+        except ListsRefused as error:
+            if not is_optional:
+                raise
+            refused[kind] = error.message
+            continue
+        found[kind], left_out[kind] = parts, why
     data_version, changed = hashlib.sha256(), False
     for kind, parts in found.items():
         entries = _ordered(settings, split, parts)
@@ -100,7 +110,8 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         for piece in text:
             data_version.update(piece)
         changed |= _write_if_new(path, text)
-        changed |= _write_if_new(layout.filelist(split, kind, suffix=".json"), as_json(entries))
+        if FORMATS[kind].has_json:
+            changed |= _write_if_new(layout.filelist(split, kind, suffix=".json"), as_json(entries))
         parts.save(layout, split)
     return ListsReport(
         split=split,
@@ -108,6 +119,7 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         lines={kind: parts.listed for kind, parts in found.items()},
         rows=annotated,
         left_out=left_out,
+        refused=refused,
         data_version=data_version.hexdigest(),
         changed=changed,
     )
@@ -117,7 +129,7 @@ def stage_of(kind: ListKind, settings: Settings) -> Stage:
     """Return the stage whose outputs a list names."""
     if kind is ListKind.VIDEOS:
         return Stage(settings.filelists.videos_from)
-    return Stage(kind.value)
+    return Stage.AUDIO_FEATURES if kind is ListKind.AUDIO_FEATURE else Stage(kind.value)
 
 
 def _refuse_mixed(settings: Settings, split: Split, parts: ListParts) -> None:

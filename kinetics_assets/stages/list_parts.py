@@ -63,6 +63,12 @@ class ListParts:
         """Entries of the list."""
         return sum(facts.listed for facts in self.facts.values())
 
+    @property
+    def annotated(self) -> int:
+        """Annotation rows of the classes that have a manifest."""
+        classes = self.facts.values()
+        return self.listed + sum(sum(facts.left_out.values()) for facts in classes)
+
     def batches(self, labels: Iterable[str]) -> list[pa.RecordBatch]:
         """Return the entries of some classes, in this order."""
         return [

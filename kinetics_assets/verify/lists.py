@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kinetics_assets.core.classes import class_indices
 from kinetics_assets.core.manifest import ManifestRow, Status
-from kinetics_assets.core.stages import Stage
+from kinetics_assets.core.stages import OPTIONAL_STAGES, Stage
 from kinetics_assets.verify.findings import Problem, Report
 
 if TYPE_CHECKING:
@@ -35,10 +35,13 @@ def check_lists(
         "videos": Stage(lists.videos_from),
         "rawframes": Stage.RAWFRAMES,
         "flow": Stage.FLOW,
+        "audio": Stage.AUDIO,
+        "audio_features": Stage.AUDIO_FEATURES,
+        "audio_feature": Stage.AUDIO_FEATURES,
     }
     for kind, stage in stages.items():
         root = layout.relative(layout.stage_root(split, stage))
-        wanted = _wanted(layout.dataset, root, stage, rows)
+        wanted = _wanted(layout.dataset, root, kind, stage=stage, rows=rows)
         path = layout.filelist(split, kind)
         if not path.exists():
             if wanted:
@@ -52,15 +55,16 @@ def check_lists(
             if lines != order:
                 text = f"shuffled with seed {lists.seed}" if lists.shuffle else "sorted"
                 report.find(Problem.FILELIST, layout.relative(path), f"the lines are not {text}")
-        twin = layout.filelist(split, kind, suffix=".json")
-        _compare_json(layout.relative(twin), twin, kind, lines, report)
+        if stage not in OPTIONAL_STAGES:
+            twin = layout.filelist(split, kind, suffix=".json")
+            _compare_json(layout.relative(twin), twin, kind, lines, report)
 
 
-def _wanted(dataset: str, root: str, stage: Stage, rows: Rows) -> dict[str, Clip]:
+def _wanted(dataset: str, root: str, kind: str, *, stage: Stage, rows: Rows) -> dict[str, Clip]:
     """Return the lines that the ok rows of `stage` stand for, and the clip of each."""
     indices = class_indices(dataset)
     return {
-        _line(root, stage, row, indices.get(label)): row.annotation
+        _line(root, kind, row, indices.get(label)): row.annotation
         for (of_stage, label), clips in rows.items()
         if of_stage is stage
         for row in clips.values()
@@ -68,10 +72,12 @@ def _wanted(dataset: str, root: str, stage: Stage, rows: Rows) -> dict[str, Clip
     }
 
 
-def _line(root: str, stage: Stage, row: ManifestRow, index: int | None) -> str:
+def _line(root: str, kind: str, row: ManifestRow, index: int | None) -> str:
     """Return one row as MMAction2's readers want it; test rows without a class have no index."""
     words = [row.path.removeprefix(f"{root}/")]
-    if stage in {Stage.RAWFRAMES, Stage.FLOW}:
+    if kind == "audio_feature":  # the reader of 0.x adds the extension
+        words = [words[0].removesuffix(".npy")]
+    if kind != "videos":
         words.append(str(row.frames_decoded))
     if index is not None:
         words.append(str(index))

@@ -10,7 +10,7 @@ import pytest
 
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import InputError, SettingsError
-from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.filelists import REQUIRED_KINDS, ListKind
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.reasons import Reason
@@ -89,7 +89,7 @@ def test_rows_stay_and_everything_agrees(datasets: list[Settings]) -> None:
     lines = {one.dataset: _list_lines(one) for one in datasets}
     outcome = taken(datasets, clip.name)
     assert outcome.rows == len(datasets) * len(CLASS_STAGES)
-    assert outcome.lines == len(datasets) * len(ListKind)
+    assert outcome.lines == len(datasets) * len(REQUIRED_KINDS)
     for one in datasets:
         layout = Layout.of(one)
         for stage in CLASS_STAGES:
@@ -209,7 +209,7 @@ def _list_lines(settings: Settings) -> dict[ListKind, int]:
     """Return the length of each list; both of its forms agree."""
     layout = Layout.of(settings)
     lines = {}
-    for kind in ListKind:
+    for kind in REQUIRED_KINDS:
         text = layout.filelist(Split.TRAIN, kind).read_text()
         records = json.loads(layout.filelist(Split.TRAIN, kind, suffix=".json").read_text())
         assert len(records) == text.count("\n")
