@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.errors import DecoderCrashed
@@ -11,6 +12,8 @@ from kinetics_assets.media.sniff import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_SHA256 = re.compile(r"([0-9a-f]{64})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class FrameFacts:
     frames: int
     width_px: int
     height_px: int
+    sha256: str = field(default="", compare=False)
+    """Of the pictures as the encoder gave them, before they were on any disk, in the form of
+    `kinetics_assets.io.atomic.folder_sha256`; empty where nobody was there."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -70,6 +76,7 @@ class FrameFacts:
             frames=_count(record, "frames"),
             width_px=_count(record, "width_px"),
             height_px=_count(record, "height_px"),
+            sha256=_sha256(record, "sha256"),
         )
 
 
@@ -166,6 +173,14 @@ def _text(record: Mapping[str, Any], name: str) -> str:
     """Return a short printable text field."""
     value = record.get(name)
     if isinstance(value, str) and value.isprintable() and len(value) <= 40:
+        return value
+    raise _nonsense(name)
+
+
+def _sha256(record: Mapping[str, Any], name: str) -> str:
+    """Return a field of 64 hex digits, or of none."""
+    value = record.get(name, "")
+    if isinstance(value, str) and _SHA256.fullmatch(value):
         return value
     raise _nonsense(name)
 

@@ -7,10 +7,12 @@ denseflow's rule.
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.geometry import Orientation, Size, frame_size, parse_size, squared
+from kinetics_assets.io.atomic import sha256_of_files
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.media.frame_encoder import frame_encoder
@@ -63,13 +65,18 @@ class FramesWriter:
         way = orientation(first)
         self._size = picture_size(first, way, video, recipe=recipe)
         self._encode = frame_encoder(way, self._size, stored=size_of(first), recipe=recipe)
-        self._start, self._count = recipe.start_index, 0
-        self._prefix = f"{folder}/img_"  # paths are joined for every frame
+        self._folder, self._start = folder, recipe.start_index
+        self._written: dict[str, str] = {}
 
     @property
     def facts(self) -> FrameFacts:
-        """Number of the pictures so far, and their size."""
-        return FrameFacts(self._count, self._size.width_px, self._size.height_px)
+        """Number of the pictures so far, their size and sha256."""
+        return FrameFacts(
+            len(self._written),
+            self._size.width_px,
+            self._size.height_px,
+            sha256_of_files(self._written),
+        )
 
     def add(self, frame: Any) -> None:  # noqa: ANN401 - PyAV's frame
         """Write the picture of the next frame.
@@ -78,8 +85,9 @@ class FramesWriter:
             OSError: It cannot be written.
         """
         data = self._encode(frame)
-        _write(f"{self._prefix}{self._start + self._count:05d}.jpg", data)
-        self._count += 1
+        name = f"img_{self._start + len(self._written):05d}.jpg"
+        _write(f"{self._folder}/{name}", data)
+        self._written[name] = sha256(data).hexdigest()
 
     def __enter__(self) -> Self:
         return self

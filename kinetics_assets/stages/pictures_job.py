@@ -15,6 +15,7 @@ from kinetics_assets.stages.digests import output_digest, recipe_digest
 from kinetics_assets.stages.files import file_is_there
 from kinetics_assets.stages.frame_index import FrameIndex, picture_names
 from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
+from kinetics_assets.stages.picture_checks import verified_sha256
 from kinetics_assets.stages.picture_stores import PictureStores
 from kinetics_assets.stages.storage import place_rawframes
 
@@ -260,7 +261,7 @@ class PicturesJob:
         adopted: bool,
         desk: Desk,
     ) -> None:
-        """Verify the pictures in `temp` by decoding them, then commit and publish.
+        """Verify the pictures in `temp`, then commit and publish.
 
         Raises:
             ClipError: Pictures are missing or do not decode.
@@ -272,9 +273,10 @@ class PicturesJob:
         if frames is not None and facts.frames != self.expected_count(frames):
             msg = f"{facts.frames} pictures came of a clip of {frames} frames."
             raise EncodeFailed(msg)
-        if not (adopted or made.are_checked):
-            desk.worker.check_pictures(temp, names)
-        sha256 = folder_sha256(temp, names)
+        if adopted or made.are_checked:
+            sha256 = folder_sha256(temp, names)
+        else:
+            sha256 = verified_sha256(temp, names, facts=facts, worker=desk.worker)
         made_digest = self._adopted_digest() if adopted else self._made_from(source)
         index = FrameIndex(
             count=facts.frames,
