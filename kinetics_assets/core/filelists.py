@@ -22,12 +22,13 @@ without a label ends after the path or the count, which MMAction2 1.x reads as l
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import compress, pairwise
+from json.encoder import encode_basestring_ascii as _quoted
+from operator import not_
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -53,9 +54,6 @@ COLUMNS: Final = (
     "profile",
 )
 """Columns of a manifest that a list is made of, or refused for."""
-_LAST_TWO_PARTS = "^.*/([^/]+/[^/]+)$"
-_TO_BE_ESCAPED = r"[^ !#-\[\]-~]"
-"""What a JSON string cannot hold as it is."""
 
 
 class ListKind(StrEnum):
@@ -139,7 +137,8 @@ def clip_names(rows: pa.Table) -> pa.StringArray:
         pc.utf8_lpad(pc.cast(_array(rows[name]), pa.string()), 6, "0")
         for name in ("start_seconds", "end_seconds")
     )
-    return _joined(_array(rows["youtube_id"]), *times, between="_")
+    names: pa.StringArray = pc.binary_join_element_wise(_array(rows["youtube_id"]), *times, "_")
+    return names
 
 
 def class_entries(
@@ -156,22 +155,31 @@ def class_entries(
     Returns:
         A batch of `ENTRIES`, and what is to be known of it and of the clips that are not in it.
     """
-    rank = pc.index_in(clip_names(rows), value_set=pa.array(annotated, pa.string()))
-    rows = rows.append_column("rank", rank)
-    if rank.null_count:
-        rows = rows.filter(pc.is_valid(rank))
-    is_ok = pc.equal(rows["status"], Status.OK.value)
-    has_frames = pc.not_equal(pc.fill_null(rows["frames_decoded"], 0), 0)
-    is_listed = pc.and_(is_ok, has_frames)
-    batch = _entries(kind, rows.filter(is_listed), index=index)
-    left_out = _why(rows.filter(pc.invert(is_listed)))
-    left_out["not run"] += len(annotated) - len(rows)
+    # In bulk, and in plain Python: Arrow's functions cost more by the call than a class's rows.
+    places = {name: rank for rank, name in enumerate(annotated)}
+    names: list[Any] = clip_names(rows).to_pylist()
+    is_annotated = [name in places for name in names]
+    if not all(is_annotated):
+        rows = rows.filter(pa.array(is_annotated, pa.bool_()))
+    ranks = [places[name] for name in compress(names, is_annotated)]
+    status, reason, frames, path = _values(rows, "status", "reason", "frames_decoded", "path")
+    is_ok = [one == Status.OK for one in status]
+    is_listed = [ok and bool(count) for ok, count in zip(is_ok, frames, strict=True)]
+    found = compress(zip(map(_last_two_parts, path), frames, ranks, strict=True), is_listed)
+    statuses = Counter(status)
+    left_out = Counter(compress(zip(status, reason, strict=True), map(not_, is_listed)))
+    digests, engines, profiles = _values(rows, "digest", "engine", "profile")
+    recipes = (digest.partition(".")[0] for digest in digests)
+    makers = Counter(compress(zip(recipes, engines, profiles, strict=True), is_ok))
+    batch = _entries(kind, sorted(found), index=index)
     lines = batch.column("text")
+    not_run = len(annotated) - statuses.total()
     facts = ClassFacts(
         listed=len(batch),
-        left_out={why: count for why, count in left_out.items() if count},
-        statuses=dict(Counter(*_values(rows, "status"))),
-        makers=_makers(rows.filter(is_ok)),
+        left_out={f"{status}: {why or 'no frames'}": n for (status, why), n in left_out.items()}
+        | ({"not run": not_run} if not_run else {}),
+        statuses=dict(statuses),
+        makers=[(*maker, count) for maker, count in makers.items()],
         first=lines[0].as_py() if len(batch) else "",
         last=lines[-1].as_py() if len(batch) else "",
     )
@@ -227,52 +235,26 @@ def as_json(entries: Iterable[pa.RecordBatch]) -> list[memoryview]:
     return [memoryview(b"["), *records, memoryview(b"]\n")]
 
 
-def _entries(kind: ListKind, rows: pa.Table, *, index: int | None) -> pa.RecordBatch:
-    """Return the batch of `ENTRIES` of rows that are all to be listed."""
-    path = _last_two_parts(_array(rows["path"]))
-    rank = _array(rows["rank"])
-    count = pc.cast(_array(rows["frames_decoded"]), pa.string())
-    if len(path) > 1 and not pc.all(pc.less_equal(path[:-1], path[1:])).as_py():
-        order = pc.sort_indices(path)
-        path, rank, count = path.take(order), rank.take(order), count.take(order)
+def _entries(
+    kind: ListKind, listed: Sequence[tuple[str, int, int]], *, index: int | None
+) -> pa.RecordBatch:
+    """Return the batch of `ENTRIES` of (path, count, rank)."""
     form = FORMATS[kind]
     if form.suffix:
-        path = pc.utf8_slice_codeunits(path, start=0, stop=-len(form.suffix))
-    counted = [" ", count] if form.has_count else []
-    text = _joined(path, *counted, "\n" if index is None else f" {index}\n")
-    counted = [', "total_frames": ', count] if form.has_count else []
-    label = "" if index is None else index
-    record = _joined(
-        f'{{"{form.key}": "', _escaped(path), '"', *counted, f', "label": [{label}]}}, '
-    )
-    return pa.RecordBatch.from_arrays([rank, text, record], schema=ENTRIES)
-
-
-def _joined(*columns: Any, between: str = "") -> pa.StringArray:  # noqa: ANN401 - arrays and texts
-    """Return the columns' texts in one for each row."""
-    joined: pa.StringArray = pc.binary_join_element_wise(*columns, between)
-    return joined
-
-
-def _escaped(path: pa.Array[Any]) -> pa.Array[Any]:
-    """Return the paths as JSON strings hold them, quotes left out."""
-    if not pc.any(pc.match_substring_regex(path, _TO_BE_ESCAPED)).as_py():
-        return path
-    return pa.array([json.dumps(text)[1:-1] for text in path.to_pylist()], pa.string())
-
-
-def _why(rows: pa.Table) -> Counter[str]:
-    """Return why rows are not listed, and how many for each reason."""
-    found = Counter(zip(*_values(rows, "status", "reason"), strict=True))
-    return Counter({f"{one}: {why or 'no frames'}": count for (one, why), count in found.items()})
-
-
-def _makers(rows: pa.Table) -> list[tuple[str, str, str, int]]:
-    """Return recipe, engine and profile of the rows, each once, and how many rows have them."""
-    digests, engines, profiles = _values(rows, "digest", "engine", "profile")
-    recipes = (digest.partition(".")[0] for digest in digests)
-    found = Counter(zip(recipes, engines, profiles, strict=True))
-    return [(*maker, count) for maker, count in found.items()]
+        listed = [(path.removesuffix(form.suffix), count, rank) for path, count, rank in listed]
+    end = "\n" if index is None else f" {index}\n"
+    label = f', "label": [{"" if index is None else index}]}}, '
+    if form.has_count:
+        lines = [f"{path} {count}{end}" for path, count, _ in listed]
+        records = [
+            f'{{"{form.key}": {_quoted(path)}, "total_frames": {count}{label}'
+            for path, count, _ in listed
+        ]
+    else:
+        lines = [f"{path}{end}" for path, _, _ in listed]
+        records = [f'{{"{form.key}": {_quoted(path)}{label}' for path, _, _ in listed]
+    ranks = [rank for _, _, rank in listed]
+    return pa.RecordBatch.from_pydict({"rank": ranks, "text": lines, "json": records}, ENTRIES)
 
 
 def _values(rows: pa.Table, *names: str) -> list[list[Any]]:
@@ -280,19 +262,9 @@ def _values(rows: pa.Table, *names: str) -> list[list[Any]]:
     return [rows[name].to_pylist() for name in names]
 
 
-def _last_two_parts(path: pa.Array[Any]) -> pa.Array[Any]:
-    """Return folder and name of each path."""
-    if not len(path):
-        return path
-    first = path[0].as_py()
-    before = first[: -len("/".join(first.split("/")[-2:]))]
-    as_deep = pc.equal(pc.count_substring(path, pattern="/"), first.count("/"))
-    parts: pa.Array[Any]
-    if pc.all(pc.and_(as_deep, pc.starts_with(path, before))).as_py():
-        parts = pc.utf8_slice_codeunits(path, start=len(before))
-    else:  # ten times as slow
-        parts = pc.replace_substring_regex(path, pattern=_LAST_TWO_PARTS, replacement=r"\1")
-    return parts
+def _last_two_parts(path: str) -> str:
+    """Return folder and name of a path."""
+    return "/".join(path.rsplit("/", 2)[-2:])
 
 
 def _array(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> pa.Array[Any]:
