@@ -19,6 +19,7 @@ from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.filelists import (
     COLUMNS,
     ENTRIES,
+    FORMATS,
     ClassFacts,
     ListKind,
     class_entries,
@@ -154,4 +155,4 @@ def _source(stamp: Stamp, version: str) -> str:
 
 def _maker(layout: Layout, kind: ListKind) -> str:
     """Return what entries of a list depend on besides manifest and annotated clips."""
-    return digest(_REVISION, kind, layout.dataset, class_names(layout.dataset))
+    return digest(_REVISION, kind, FORMATS[kind], layout.dataset, class_names(layout.dataset))
