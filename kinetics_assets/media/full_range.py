@@ -6,7 +6,7 @@ is nothing to scale it takes twice as long as this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,26 +20,15 @@ if TYPE_CHECKING:
     Plane = NDArray[np.uint8]
 
 _BLACK: Final = np.uint8(16)
-_SHIFT: Final = np.uint16(8)
-
-
-class _Scale(NamedTuple):
-    """How one kind of plane is stretched; numbers below are in 1 / 256."""
-
-    end: np.uint8
-    """Level that becomes 255."""
-    gain: np.uint16
-    half: int
-    """What is added so that dropping the fraction rounds."""
-
-    @property
-    def offset(self) -> np.uint16:
-        """What is added to level times gain, modulo 65536."""
-        return np.uint16((self.half - 16 * int(self.gain)) % 65536)
-
-
-_LUMA: Final = _Scale(np.uint8(235), np.uint16(298), 128)
-_COLOUR: Final = _Scale(np.uint8(240), np.uint16(291), 256)  # 128, no colour, stays 128
+_LUMA_END, _COLOUR_END = np.uint8(235), np.uint8(239)
+"""Levels that become 255."""
+_LUMA_GAIN, _COLOUR_GAIN = np.uint16(149), np.uint16(146)
+"""255 / 219 and 255 / 224, in 1 / 128."""
+_SHIFT: Final = np.uint16(7)
+_OFFSET: Final = np.uint8(18)
+"""What black is after that. Of luma it is 18.6, so that dropping fractions rounds."""
+_HALF: Final = np.uint16(64)
+"""What has to be added to colour for that; no colour, 128, stays 128."""
 
 
 class FullRange:
@@ -56,19 +45,26 @@ class FullRange:
     def stretch(self, planes: Sequence[Plane]) -> tuple[Plane, Plane, Plane]:
         """Return limited luma, blue and red in full range, within a level; good until next time."""
         luma, blue, red = planes
-        _stretch(luma, self._luma, wide=self._wide_luma, scale=_LUMA)
-        _stretch(blue, self._blue, wide=self._wide, scale=_COLOUR)
-        _stretch(red, self._red, wide=self._wide, scale=_COLOUR)
+        _widen(luma, self._luma, self._wide_luma, end=_LUMA_END, gain=_LUMA_GAIN)
+        _settle(self._wide_luma, self._luma)
+        for plane, out in ((blue, self._blue), (red, self._red)):
+            _widen(plane, out, self._wide, end=_COLOUR_END, gain=_COLOUR_GAIN)
+            self._wide += _HALF
+            _settle(self._wide, out)
         return self._luma, self._blue, self._red
 
 
-def _stretch(plane: Plane, out: Plane, *, wide: NDArray[np.uint16], scale: _Scale) -> None:
-    """Fill `out` with the stretched `plane`, by way of `wide`.
+def _widen(
+    plane: Plane, out: Plane, wide: NDArray[np.uint16], *, end: np.uint8, gain: np.uint16
+) -> None:
+    """Fill `wide` with the levels of `plane` times `gain`, by way of `out`."""
+    plane.clip(_BLACK, end, out=out)
+    np.copyto(wide, out)
+    wide *= gain
 
-    Sums wrap around at 65536, which the result, below that, does not notice.
-    """
-    plane.clip(_BLACK, scale.end, out=out)
-    np.multiply(out, scale.gain, out=wide)
-    wide += scale.offset
+
+def _settle(wide: NDArray[np.uint16], out: Plane) -> None:
+    """Fill `out` with the levels that `wide` has in 1 / 128."""
     wide >>= _SHIFT
     np.copyto(out, wide, casting="unsafe")
+    out -= _OFFSET

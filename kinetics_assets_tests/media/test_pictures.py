@@ -42,6 +42,21 @@ def test_a_cut_picture_is_found(share: float, folder: Path, worker: MediaWorker)
         worker.check_pictures(folder, NAMES)
 
 
+@pytest.mark.parametrize("kind", ["rubbish", "zeros", "foreign"])
+def test_a_damaged_picture_is_found(kind: str, folder: Path, worker: MediaWorker) -> None:
+    """Damage that no decoder can pass over is found, although nobody looks at the pixels."""
+    whole = bytearray((folder / "c.jpg").read_bytes())
+    middle = slice(len(whole) // 2, len(whole) // 2 + 200)
+    whole[middle] = {
+        "rubbish": np.random.default_rng(8).bytes(200),
+        "zeros": bytes(200),
+        "foreign": (folder / "b.jpg").read_bytes()[:200],
+    }[kind]
+    (folder / "c.jpg").write_bytes(whole)
+    with pytest.raises(errors.Undecodable, match=r"c\.jpg"):
+        worker.check_pictures(folder, NAMES)
+
+
 def test_a_missing_picture_is_found(folder: Path, worker: MediaWorker) -> None:
     """A gap in the numbering is damage."""
     (folder / "b.jpg").unlink()

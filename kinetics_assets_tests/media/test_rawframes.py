@@ -11,7 +11,9 @@ import simplejpeg
 
 from kinetics_assets.core import errors
 from kinetics_assets.core.settings import FrameRecipe, Limits
+from kinetics_assets.io.atomic import folder_sha256
 from kinetics_assets.media.client import FrameFacts, MediaWorker
+from kinetics_assets.media.jpeg import encode_bgr
 from kinetics_assets_tests.resources import media
 from kinetics_assets_tests.resources.pictures import is_upright, number_of
 
@@ -92,24 +94,51 @@ def test_numbering_can_start_at_zero(worker: MediaWorker, tmp_path: Path) -> Non
     assert list(pictures) == ["img_00000.jpg"]
 
 
-@pytest.mark.parametrize("size", ["original", "32"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"size": "original"},
+        {"size": "32"},
+        {"size": "32", "scaling": "bicubic"},
+        {"size": "32", "scaling": "denseflow"},
+    ],
+)
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", ["601", "709"])
 def test_colours_are_right(
     matrix: str,
     full_range: bool,
-    size: str,
+    recipe: dict[str, object],
     worker: MediaWorker,
     tmp_path: Path,
 ) -> None:
     """Within 4 levels for both matrices and ranges; ignoring the matrix costs 33."""
     source = media.colour_bars(tmp_path / "clip", matrix=matrix, full_range=full_range)
-    _, pictures = extract(worker, source, size=size)
+    _, pictures = extract(worker, source, **recipe)
     pixels = pictures["img_00002.jpg"].astype(int)
     width = pixels.shape[1] / len(media.BARS)
     for index, colour in enumerate(media.BARS):
         seen = pixels[pixels.shape[0] // 2, int((index + 0.5) * width)]
         assert np.abs(seen - colour).max() <= 4
+
+
+def test_the_pictures_of_opencv_can_be_had(worker: MediaWorker, tmp_path: Path) -> None:
+    """`scaling = "denseflow"` scales as OpenCV does: what it makes smaller encodes to the same."""
+    cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")
+    source = media.plain(tmp_path / "clip", frames=3)
+    _, pictures = extract(worker, source, size="30x20", scaling="denseflow")
+    for pixels, ours in zip(media.decoded(source), pictures.values(), strict=True):
+        small = cv2.resize(pixels[:, :, ::-1], (30, 20), interpolation=cv2.INTER_LINEAR)
+        theirs = simplejpeg.decode_jpeg(encode_bgr(small, quality=95), "RGB")
+        assert np.abs(ours.astype(int) - theirs).max() <= 3
+
+
+def test_the_pictures_say_what_they_were_when_made(worker: MediaWorker, tmp_path: Path) -> None:
+    """The facts hold the sha256 of what the encoder gave, as the folder's is computed."""
+    source = media.plain(tmp_path / "clip")
+    facts, pictures = extract(worker, source, size="32")
+    folder = source.with_name(f"{source.name}.frames")
+    assert facts.sha256 == folder_sha256(folder, sorted(pictures))
 
 
 def test_quality_reaches_the_encoder(worker: MediaWorker, tmp_path: Path) -> None:
