@@ -14,7 +14,7 @@ from kinetics_assets.core.stages import Stage
 from kinetics_assets.verify.annotated import read_annotated
 from kinetics_assets.verify.files import check_files
 from kinetics_assets.verify.findings import Finding, Problem, Report
-from kinetics_assets.verify.lists import check_lists
+from kinetics_assets.verify.lists import LISTS, check_lists
 from kinetics_assets.verify.rows import read_rows
 from kinetics_assets.verify.tree import tree_digest, tree_lines
 
@@ -79,10 +79,12 @@ def _note_strangers(layout: Layout, report: Report) -> None:
             layout.videos(split).name,
             layout.resized(split).name,
             layout.rawframes(split).name,
+            layout.audio(split).name,
+            layout.audio_features(split).name,
         }
         ours |= {
             layout.filelist(split, kind, suffix=suffix).name
-            for kind in ("videos", "rawframes", "flow")
+            for kind in LISTS
             for suffix in (".txt", ".json")
         }
     for entry in sorted(path.name for path in layout.base.iterdir()):

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from kinetics_assets.verify.annotated import Annotated
     from kinetics_assets.verify.rows import Rows
 
+LISTS = {
+    "videos": Stage.VIDEOS,
+    "rawframes": Stage.RAWFRAMES,
+    "flow": Stage.FLOW,
+    "audio": Stage.AUDIO,
+    "audio_features": Stage.AUDIO_FEATURES,
+    "audio_feature": Stage.AUDIO_FEATURES,
+}
+"""Kinds of lists, and the stage whose outputs each names if no setting says another."""
 _SHOWN_LINES = 3
 
 
@@ -31,15 +40,8 @@ def check_lists(
     The ``.txt`` form is compared with the manifests, the ``.json`` form with the ``.txt`` form.
     """
     split = annotated.split
-    stages = {
-        "videos": Stage(lists.videos_from),
-        "rawframes": Stage.RAWFRAMES,
-        "flow": Stage.FLOW,
-        "audio": Stage.AUDIO,
-        "audio_features": Stage.AUDIO_FEATURES,
-        "audio_feature": Stage.AUDIO_FEATURES,
-    }
-    for kind, stage in stages.items():
+    for kind, of_stage in LISTS.items():
+        stage = Stage(lists.videos_from) if kind == "videos" else of_stage
         root = layout.relative(layout.stage_root(split, stage))
         wanted = _wanted(layout.dataset, root, kind, stage=stage, rows=rows)
         path = layout.filelist(split, kind)
