@@ -33,6 +33,10 @@ class Aim:
         least, most = self.bounds(form)
         return (least is None or value >= least) and (most is None or value <= most)
 
+    def __bool__(self) -> bool:
+        """Return whether anything is to be reached; else figures are plotted all the same."""
+        return any(one is not None for one in (self.least, self.most, self.median))
+
     def __str__(self) -> str:
         """Return the aim in words."""
         return self._words(_bound_text)

@@ -94,21 +94,6 @@ def dagster_cpu_seconds(given: tuple[Path, Path], *, folder: Path) -> float | No
     return through - plain
 
 
-def _say(package: Path, way: str, given: tuple[Path, Path], *, folder: Path) -> Took | None:
-    """Return what mix_run.py says, None if it fails."""
-    root = folder / "root"
-    env = os.environ | {"PYTHONPATH": str(package), "KINETICS_MACHINE_DIR": str(folder / "machine")}
-    argv = [sys.executable, str(HERE / "mix_run.py"), str(root), *map(str, given), way]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-    shutil.rmtree(root, ignore_errors=True)
-    if done.returncode:
-        print(f"{way}: {done.stderr[-1000:]}", file=sys.stderr)
-        return None
-    said: Took = json.loads(done.stdout.splitlines()[-1])
-    assert Path(said["package"]).is_relative_to(package), said["package"]
-    return said
-
-
 def run_old_scripts(ffmpeg: str, peers: list[Peer], pool: Path, *, folder: Path) -> Took:
     """Return what the old scripts took: each with its eight workers, bound to no core."""
     free: queue.Queue[Peer] = queue.Queue()
@@ -204,6 +189,21 @@ def row_of(name: str, found: list[Took], reference: list[Took]) -> dict[str, Any
     }
 
 
+def _say(package: Path, way: str, given: tuple[Path, Path], *, folder: Path) -> Took | None:
+    """Return what mix_run.py says, None if it fails."""
+    root = folder / "root"
+    env = os.environ | {"PYTHONPATH": str(package), "KINETICS_MACHINE_DIR": str(folder / "machine")}
+    argv = [sys.executable, str(HERE / "mix_run.py"), str(root), *map(str, given), way]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    shutil.rmtree(root, ignore_errors=True)
+    if done.returncode:
+        print(f"{way}: {done.stderr[-1000:]}", file=sys.stderr)
+        return None
+    said: Took = json.loads(done.stdout.splitlines()[-1])
+    assert Path(said["package"]).is_relative_to(package), said["package"]
+    return said
+
+
 def main() -> None:
     """Measure all ways in turn and print the finding."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -250,6 +250,7 @@ def main() -> None:
             "ratio": "CPU over ours",
             "ratio_wall": "wall over ours",
         },
+        "aims": {"clips_per_s": {}, "cpu_s": {}},
         "rows": rows,
         "cpu_s_by_part": parts,
         "cpu_s_that_dagster_adds_to_a_class": dagster,

@@ -1,9 +1,9 @@
 """One run of bench/mix.py's clips through the stages, in this process and its children.
 
-`python mix_run.py ROOT POOL LIST {stages,once,dagster}` with the package first on PYTHONPATH that is
-to be measured, today's or an older one: only what both have is used. ``once`` lets one decode serve
-several stages; ``dagster`` has Dagster call them, all in this process. The last line is one JSON
-object: what was used.
+`python mix_run.py ROOT POOL LIST {stages,once,dagster}` with the package first on PYTHONPATH that
+is to be measured, today's or an older one: only what both have is used. ``once`` lets one decode
+serve several stages; ``dagster`` has Dagster call them, all in this process. The last line is one
+JSON object: what was used.
 """
 
 from __future__ import annotations

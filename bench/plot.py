@@ -74,7 +74,8 @@ def _panel(rows: Sequence[Row], key: str, aim: Aim, *, title: str, left: int) ->
 
     bottom = _TOP_PX + len(rows) * _LINE_PX
     parts = [_text((left, _TOP_PX - 26), title, weight="bold")]
-    parts.append(_text((left, _TOP_PX - 12), f"aim: {aim.short()}", colour="#666666"))
+    if aim:
+        parts.append(_text((left, _TOP_PX - 12), f"aim: {aim.short()}", colour="#666666"))
     parts.append(_line((left, bottom), (left + _PANEL_PX, bottom), colour=_INK, width=0.5))
     for value, anchor in ((low + margin, "start"), (high - margin, "end")):
         parts.append(_text((across(value), bottom + 12), shown(value), anchor=anchor))

@@ -57,6 +57,9 @@ def markdown(name: str, finding: Mapping[str, Any], *, has_plot: bool) -> str:
         ]
         parts += ["## Every input", _table(["input", "form", *columns.values()], lines)]
     rest = {key: value for key, value in details.items() if key not in _SHOWN}
+    for key in [key for key, value in rest.items() if _is_flat(value)]:
+        lines = [[name, shown(value)] for name, value in rest.pop(key).items()]
+        parts += [f"## `{key}`", _table(["", ""], lines)]
     if rest:
         parts += ["## What else was noted", _fenced(rest)]
     return "\n\n".join(parts) + "\n"
@@ -69,6 +72,8 @@ def _aim_lines(details: Mapping[str, Any], rows: Sequence[Row]) -> list[list[str
     """Return a line per aim: what it is and how far it is reached."""
     columns, lines = columns_of(details), []
     for key, aim in aims_of(details).items():
+        if not aim:
+            continue
         having = [row for row in rows if numbers([row], key)]
         met = sum(aim.is_met(float(row[key]), form_of(row)) for row in having)
         reached = f"{met} of {len(having)}"
@@ -94,6 +99,13 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
     texts = [heads, ["---"] * len(heads), *lines]
     return "\n".join("| " + " | ".join(cell for cell in line) + " |" for line in texts)
+
+
+def _is_flat(value: object) -> bool:
+    """Return whether a value is a mapping of numbers and texts, which make a table."""
+    return isinstance(value, dict) and not any(
+        isinstance(one, dict | list) for one in value.values()
+    )
 
 
 def _fenced(value: object) -> str:
