@@ -10,14 +10,14 @@ from kinetics_assets.assets.partitions import asset_key
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import OPTIONAL_STAGES, Stage
+from kinetics_assets.core.stages import SOUND_STAGES, Stage
 from kinetics_assets.stages.digests import recipe_digest
 
 
 def filelists_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
     """Return the asset of a split's lists; one for all classes, written from manifests alone."""
     of_videos = Stage(settings.filelists.videos_from)
-    upstream = dict.fromkeys([of_videos, Stage.RAWFRAMES, Stage.FLOW, *OPTIONAL_STAGES])
+    upstream = dict.fromkeys([of_videos, Stage.RAWFRAMES, Stage.FLOW, *SOUND_STAGES])
     order = f"shuffled with seed {settings.filelists.seed}" if settings.filelists.shuffle else ""
 
     @dg.asset(

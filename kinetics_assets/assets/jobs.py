@@ -30,7 +30,7 @@ def prepare_job_name(dataset: str, split: Split) -> str:
 
 def whole_job_name(dataset: str, split: Split) -> str:
     """Return the name of the job that can also run the optional stages of a split."""
-    return f"{prepare_job_name(dataset, split)}_with_audio"
+    return f"{prepare_job_name(dataset, split)}_whole"
 
 
 def archives_job_name(dataset: str, split: Split) -> str:
@@ -98,6 +98,7 @@ def _whole_job(dataset: str, splits: tuple[Split, ...]) -> Any:  # noqa: ANN401 
             asset_key(dataset, split, stage) for split in splits for stage in ALL_CLASS_STAGES
         ],
         description=(
-            f"As {prepare_job_name(dataset, splits[0])}, and sound and its log-mel features too."
+            f"As {prepare_job_name(dataset, splits[0])}, and what else there is: sound, its log-mel"
+            " features, shards. Select the assets that you want."
         ),
     )

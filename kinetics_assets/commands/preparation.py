@@ -32,7 +32,7 @@ from kinetics_assets.core.errors import (
 from kinetics_assets.core.filelists import REQUIRED_KINDS, ListKind
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.stages import OPTIONAL_STAGES, Stage
+from kinetics_assets.core.stages import SOUND_STAGES, Stage
 from kinetics_assets.io.annotation_store import annotated_labels, class_versions, splits_present
 from kinetics_assets.io.atomic import write_file
 from kinetics_assets.sources.breaker import end_pauses
@@ -223,7 +223,7 @@ class _Session:
 
     def lists(self) -> None:
         """Write the file lists of the splits whose lists are not those of the manifests."""
-        asks_for_sound = any(stage in OPTIONAL_STAGES for stage in self._stages)
+        asks_for_sound = any(stage in SOUND_STAGES for stage in self._stages)
         if not set(self._stages) >= LISTED_STAGES and not (asks_for_sound and self._has_lists()):
             self._lists_skipped = "not all of videos, rawframes and flow were asked for"
             return

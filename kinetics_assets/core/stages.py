@@ -20,7 +20,9 @@ class Stage(StrEnum):
 
 CLASS_STAGES = (Stage.VIDEOS, Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW)
 """Stages that run per class and keep a manifest, in graph order: those made by default."""
-OPTIONAL_STAGES = (Stage.AUDIO, Stage.AUDIO_FEATURES)
+SOUND_STAGES = (Stage.AUDIO, Stage.AUDIO_FEATURES)
+"""What is made of sound."""
+OPTIONAL_STAGES = SOUND_STAGES
 """Stages that run per class, keep a manifest, and run only where they are named."""
 ALL_CLASS_STAGES = (*CLASS_STAGES, *OPTIONAL_STAGES)
 

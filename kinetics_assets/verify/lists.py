@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kinetics_assets.core.classes import class_indices
 from kinetics_assets.core.manifest import ManifestRow, Status
-from kinetics_assets.core.stages import OPTIONAL_STAGES, Stage
+from kinetics_assets.core.stages import SOUND_STAGES, Stage
 from kinetics_assets.verify.findings import Problem, Report
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def check_lists(
             if lines != order:
                 text = f"shuffled with seed {lists.seed}" if lists.shuffle else "sorted"
                 report.find(Problem.FILELIST, layout.relative(path), f"the lines are not {text}")
-        if stage not in OPTIONAL_STAGES:
+        if stage not in SOUND_STAGES:
             twin = layout.filelist(split, kind, suffix=".json")
             _compare_json(layout.relative(twin), twin, kind, lines, report)
 

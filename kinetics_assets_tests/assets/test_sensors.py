@@ -70,7 +70,7 @@ def test_a_run_with_sound_is_waited_for_too(
 ) -> None:
     """The job that also has the optional stages works on the same splits."""
     touch(settings, Split.VAL)
-    job = dataset_definitions(settings).resolve_job_def("demo_prepare_with_audio")
+    job = dataset_definitions(settings).resolve_job_def("demo_prepare_whole")
     instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     assert tick(settings, instance)[0] == []
 

@@ -18,10 +18,10 @@ TRAIN, VAL, TEST = Split.TRAIN, Split.VAL, Split.TEST
     ("targets", "jobs"),
     [
         ([(TRAIN, stage) for stage in CLASS_STAGES], ["demo_prepare"]),
-        ([(TRAIN, Stage.VIDEOS), (VAL, Stage.AUDIO)], ["demo_prepare_with_audio"]),
+        ([(TRAIN, Stage.VIDEOS), (VAL, Stage.AUDIO)], ["demo_prepare_whole"]),
         (
             [(TRAIN, Stage.VIDEOS), (TEST, Stage.AUDIO_FEATURES)],
-            ["demo_prepare", "demo_prepare_test_with_audio"],
+            ["demo_prepare", "demo_prepare_test_whole"],
         ),
     ],
 )
@@ -41,4 +41,4 @@ def test_the_usual_job_never_has_an_optional_stage() -> None:
     for name in ("demo_prepare", "demo_prepare_test"):
         for stage in OPTIONAL_STAGES:
             assert f"/{stage}" not in jobs[name]
-            assert f"/{stage}" in jobs[f"{name}_with_audio"]
+            assert f"/{stage}" in jobs[f"{name}_whole"]

@@ -20,7 +20,7 @@ from kinetics_assets.core.settings import (
     Settings,
     SourceSettings,
 )
-from kinetics_assets.core.stages import CLASS_STAGES, OPTIONAL_STAGES, Stage
+from kinetics_assets.core.stages import CLASS_STAGES, SOUND_STAGES, Stage
 from kinetics_assets.io.manifests import read_manifest
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.job import now_utc
@@ -35,7 +35,7 @@ from kinetics_assets_tests.resources import media
 from kinetics_assets_tests.trees import files_and_times
 
 LABEL = "massaging person's head"
-CHAIN = (Stage.VIDEOS, *OPTIONAL_STAGES)
+CHAIN = (Stage.VIDEOS, *SOUND_STAGES)
 IDS = ("-tone_aac_1", "tone_flac_2", "no_sound__3", "truncated_4")
 
 
@@ -161,7 +161,7 @@ def test_another_format_takes_the_place_of_the_first(order: ClassOrder, made: Ma
     other = replace(order, settings=settings)
     assert needs_work(Stage.AUDIO, other, now=now_utc())
     assert not needs_work(Stage.VIDEOS, other, now=now_utc())
-    sound, mel = (run_stage(stage, other) for stage in OPTIONAL_STAGES)
+    sound, mel = (run_stage(stage, other) for stage in SOUND_STAGES)
     folder = order.layout.class_folder(Split.TRAIN, Stage.AUDIO, LABEL)
     assert {path.suffix for path in folder.iterdir()} == {".flac"}
     assert (sound.summary.ok, mel.summary.ok) == (2, 2)
@@ -172,7 +172,7 @@ def test_another_format_takes_the_place_of_the_first(order: ClassOrder, made: Ma
 
 def test_an_altered_file_is_found_and_made_again(order: ClassOrder, made: Made) -> None:
     """Both kinds of files have the sha256 of their rows; one that has not is no output."""
-    for stage in OPTIONAL_STAGES:
+    for stage in SOUND_STAGES:
         path = order.layout.base / made[stage][IDS[0]].path
         data = path.read_bytes()
         path.write_bytes(data[:-1] + b"?")
@@ -198,7 +198,7 @@ def test_what_is_optional_is_neither_planned_nor_shown_before_it_was_asked_for(
 
     chosen = select_classes(settings, Choice(), now=now, has_failed=has_failed).chosen
     assert {found.stage for found in chosen} == set(CLASS_STAGES) - {Stage.VIDEOS}
-    assert not set(asked) & set(OPTIONAL_STAGES)
+    assert not set(asked) & set(SOUND_STAGES)
     run_stage(Stage.AUDIO, fresh)
     begun = {total.stage for total in read_status(settings).totals}
     assert begun == {*CLASS_STAGES, Stage.AUDIO}
