@@ -41,3 +41,15 @@ def input_of(stage: Stage, *, frames_from: Stage) -> Stage | None:
         Stage.AUDIO: Stage.VIDEOS,  # never the resized ones: the original holds all its sound
         Stage.AUDIO_FEATURES: Stage.AUDIO,
     }.get(stage)
+DECODERS = (Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW)
+"""Stages that decode the same videos. In one run the first does it for those behind it too."""
+
+
+def earlier_decoders(stage: Stage) -> tuple[Stage, ...]:
+    """Return the stages that may decode for `stage`."""
+    return DECODERS[: DECODERS.index(stage)] if stage in DECODERS else ()
+
+
+def later_decoders(stage: Stage) -> tuple[Stage, ...]:
+    """Return the stages that `stage` may decode for."""
+    return DECODERS[DECODERS.index(stage) + 1 :] if stage in DECODERS else ()
