@@ -51,6 +51,7 @@ def stage_metadata(report: StageReport) -> _Metadata:
         "permanent_losses": dg.MetadataValue.int(summary.permanent),
         "changed": dg.MetadataValue.int(report.changed),
         "retired": dg.MetadataValue.int(report.retired),
+        "returned": dg.MetadataValue.int(report.returned),
         "size_bytes": dg.MetadataValue.int(summary.size_bytes),
         "frames": dg.MetadataValue.int(summary.frames),
         "elapsed_seconds": dg.MetadataValue.float(round(report.elapsed_seconds, 3)),

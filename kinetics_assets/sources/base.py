@@ -38,6 +38,9 @@ class Found:
     """Of the recipe the clip was cut by, for a clip that this package made; else empty."""
     sha256: str = ""
     """What the file must hash to, empty if nobody knows."""
+    source: str = ""
+    """Source that gave the clip in the first place, where it only moves within its dataset; empty
+    for the one that is asked."""
 
 
 class Source(Protocol):

@@ -37,7 +37,8 @@ class SiblingSource:
 
     A file is offered if its row is ok, it was taken whole or cut by today's recipe, and its sha256
     is the recorded one. It is handed out by a link of its own, so that it stays although the other
-    class moves or deletes it at that moment.
+    class moves or deletes it at that moment. Within this dataset it keeps the source that its row
+    names: a clip that got another label came from there, by whatever way.
     """
 
     layout: Layout
@@ -99,6 +100,7 @@ class SiblingSource:
     def _find(self, clip: ClipId, *, label: str, scratch: Path) -> Found | ClipError:
         """Return the first good sibling of a clip, or why there is none."""
         words = []
+        base = self.layout.base
         for path, row in self._candidates(clip, label):
             shown = path.relative_to(self.layout.root).as_posix()
             if row.status is not Status.OK:
@@ -122,6 +124,7 @@ class SiblingSource:
                 is_ours=False,
                 cut_digest="" if row.digest == WHOLE else row.digest,
                 sha256=row.sha256,
+                source=row.source if path.is_relative_to(base) else "",
             )
         said = f" ({'; '.join(words)})" if words else ""
         return NotAtSource(f"No class of a dataset under the root has {clip.name}{said}.")

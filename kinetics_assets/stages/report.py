@@ -26,6 +26,8 @@ class StageReport:
     """Rows that got a new verdict in this step."""
     retired: int
     """Rows that are no longer in the list and were moved out."""
+    returned: int
+    """Rows that are in the list again, and whose outputs were put back."""
     degraded: tuple[str, ...]
     """Protections of the sandbox that this machine does not give."""
     elapsed_seconds: float

@@ -22,6 +22,7 @@ from kinetics_assets.io.journal import Journal, discard_journal, read_journal
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
+from kinetics_assets.stages.bring_back import bring_back, drop_returned
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.lineage import rows_beyond
@@ -83,7 +84,9 @@ def run_stage(
         known = _believed(job, order)
         inputs = _inputs(job, order)
         rules = rules_of(order, annotated)
-        rows = reconcile(annotated.clips, known, edition=annotated.edition)
+        found = reconcile(annotated.clips, known, edition=annotated.edition)
+        back = bring_back(job, order, annotated.clips, known=known, inputs=inputs, rules=rules)
+        rows = reconcile(annotated.clips, [*known, *back], edition=annotated.edition)
         before = dict(rows)
         retry = _Retry(retry_now, frozenset(retry_reasons))
         altered = _altered(job, rows) if check_files else frozenset()
@@ -103,6 +106,7 @@ def run_stage(
         degraded = _work(job, order, due=due, rows=rows, inputs=inputs)
         write_manifest(layout, order.split, stage, order.label, rows=rows.values())
         discard_journal(layout.journal(order.split, stage, order.label))
+        drop_returned(job, order, rows)
     ordered = tuple(sorted(rows.values(), key=lambda row: row.annotation))
     return StageReport(
         stage=stage,
@@ -111,8 +115,9 @@ def run_stage(
         rows=ordered,
         summary=summarise(ordered, upstream=[*inputs.values(), *rows_beyond(stage, order)]),
         data_version=data_version(ordered),
-        changed=sum(before[clip] != row for clip, row in rows.items()),
+        changed=sum(found[clip] != row for clip, row in rows.items()),
         retired=retired,
+        returned=len(back),
         degraded=degraded,
         elapsed_seconds=time.monotonic() - started,
     )

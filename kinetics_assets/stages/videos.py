@@ -262,7 +262,7 @@ class VideosJob:
                 raise DownloadFailed(f"{found.address} is not the file that was recorded there.")
             row = replace(
                 row,
-                source=source.name,
+                source=found.source or source.name,
                 source_address=found.address,
                 digest=self._cut_digest if cut else found.cut_digest or WHOLE,
                 tried=tried,

@@ -45,13 +45,28 @@ def tree_lines(layout: Layout) -> list[str]:
 
 
 def _file_lines(layout: Layout) -> Iterator[str]:
-    """Yield ``file <relative path> <sha256>`` for every public file."""
+    """Yield ``file <relative path> <sha256>`` for every public file.
+
+    Lists that were once current are history, as what is retired is: they are left out.
+    """
+    current = _current_editions(layout)
     for path in _public_files(layout.base):
         relative = layout.relative(path)
         if relative.split("/")[0] in _OUTSIDE or path == layout.current_edition:
             continue  # the edition's file tells when and from where the list came
+        if path.is_relative_to(layout.editions) and path.parent not in current:
+            continue
         with path.open("rb") as file:
             yield f"file {relative} {hashlib.file_digest(file, 'sha256').hexdigest()}\n"
+
+
+def _current_editions(layout: Layout) -> set[Path]:
+    """Return the folders of the current lists; none if their record cannot be read."""
+    try:
+        record = json.loads(layout.current_edition.read_bytes())
+        return {layout.edition(entry["sha256"]) for entry in record.values()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return set()
 
 
 def _public_files(folder: Path) -> Iterator[Path]:

@@ -38,6 +38,7 @@ def report_of(folder: Path, *, dataset: str = "demo") -> StageReport:
         data_version="v",
         changed=4,
         retired=0,
+        returned=0,
         degraded=(),
         elapsed_seconds=2.0,
     )

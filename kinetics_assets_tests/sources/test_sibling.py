@@ -171,7 +171,10 @@ def test_another_span_of_the_video_is_no_sibling(world: World) -> None:
 
 @pytest.mark.parametrize("retired_first", [True, False])
 def test_a_relabelled_clip_goes_to_its_new_class(world: World, *, retired_first: bool) -> None:
-    """Whether the old class has retired it or not, the new one takes it without a request."""
+    """Whether the old class has retired it or not, the new one takes it without a request.
+
+    It is said to be from where it came in the first place, as if the new list had been the first.
+    """
     video = SHARED[0]
     world.annotate("kinetics400", [(OLD, video, 0), (OLD, FRESH, 0)])
     before = world.inode("kinetics400", _rows(world.run("kinetics400"))[video])
@@ -181,7 +184,7 @@ def test_a_relabelled_clip_goes_to_its_new_class(world: World, *, retired_first:
     reports = {label: world.run("kinetics400", label) for label in labels}
     assert reports[OLD].retired == 1
     (row,) = reports[NEW].rows
-    assert (row.status, row.source, world.asked()) == (Status.OK, "siblings", set())
+    assert (row.status, row.source, world.asked()) == (Status.OK, "youtube", set())
     assert world.inode("kinetics400", row) == before
     retired = Layout(world.root, "kinetics400", "").retired_class(Split.TRAIN, Stage.VIDEOS, OLD)
     assert [path.stat().st_ino for path in retired.iterdir()] == [before]
@@ -193,7 +196,7 @@ def test_a_row_that_comes_back_is_taken_from_the_retired(world: World) -> None:
     for rows in (both, both[:1], both):
         world.annotate("kinetics400", rows)
         report = world.run("kinetics400")
-    assert _rows(report)[FRESH].source == "siblings"
+    assert (_rows(report)[FRESH].source, report.returned) == ("youtube", 1)
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone", "manifest"])
