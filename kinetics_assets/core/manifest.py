@@ -163,6 +163,8 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of a manifest file."""
+LATER_COLUMNS = frozenset({"samples", "sample_rate_hz"})
+"""Columns that older files lack; their rows have the defaults."""
 
 _ROWS_SHA256 = b"rows_sha256"
 _PLAIN = [

@@ -11,7 +11,14 @@ import pyarrow as pa
 
 from kinetics_assets.core.classes import class_names, folder_name
 from kinetics_assets.core.clips import Clip, ClipId, Split
-from kinetics_assets.core.manifest import BAD_BYTES, SCHEMA, ManifestRow, Status, from_record
+from kinetics_assets.core.manifest import (
+    BAD_BYTES,
+    LATER_COLUMNS,
+    SCHEMA,
+    ManifestRow,
+    Status,
+    from_record,
+)
 from kinetics_assets.core.parquet import read_table
 from kinetics_assets.core.reasons import Kind, Reason
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage, input_of
@@ -88,7 +95,7 @@ def _read_manifest(layout: Layout, path: Path, report: Report) -> list[dict[str,
     except (pa.ArrowException, OSError) as error:
         report.find(Problem.MANIFEST, where, f"cannot be read: {error}")
         return None
-    lacking = [name for name in SCHEMA.names if name not in table.column_names]
+    lacking = [n for n in SCHEMA.names if n not in {*table.column_names, *LATER_COLUMNS}]
     if lacking:
         report.find(Problem.MANIFEST, where, f"lacks the columns {', '.join(lacking)}")
         return None
