@@ -23,6 +23,7 @@ from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
 from kinetics_assets.stages.bring_back import bring_back, drop_returned
+from kinetics_assets.stages.decode_once import Ahead, sweep_ahead
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.lineage import rows_beyond
@@ -53,6 +54,7 @@ def run_stage(
     retry_now: bool = False,
     retry_reasons: Collection[Reason] = (),
     check_files: bool = False,
+    beside: Collection[Stage] = (),
 ) -> StageReport:
     """Return the report of `stage` on one class, after everything that is due was tried.
 
@@ -66,6 +68,8 @@ def run_stage(
         retry_reasons: With `retry_now`, only rows with these reasons; none means all of them.
         check_files: Hash every output that is ok, and make again what was altered. Without it only
             files that were written to since their verdict are hashed.
+        beside: Stages of the class whose steps come later in the same run, and wait for this one:
+            what they want of the same videos is made in the same decode, if the settings agree.
 
     Raises:
         EnvironmentFault: The machine is at fault; verdicts reached so far are kept.
@@ -103,7 +107,9 @@ def run_stage(
         for row in (before[clip.id] for clip in due):
             if row.status is Status.OK and not job.is_intact(row):
                 job.remove(row, into=None)  # altered: nobody shall find it, nor take it for good
-        degraded = _work(job, order, due=due, rows=rows, inputs=inputs)
+        ahead = Ahead(order, stage, beside) if due and order.settings.limits.decode_once else None
+        degraded = _work(job, order, due=due, rows=rows, inputs=inputs, ahead=ahead)
+        sweep_ahead(order, stage, beside=beside)
         write_manifest(layout, order.split, stage, order.label, rows=rows.values())
         discard_journal(layout.journal(order.split, stage, order.label))
         drop_returned(job, order, rows)
@@ -318,6 +324,7 @@ def _work(
     due: list[Clip],
     rows: dict[ClipId, ManifestRow],
     inputs: dict[ClipId, ManifestRow],
+    ahead: Ahead | None,
 ) -> tuple[str, ...]:
     """Try the clips that are `due`, putting verdicts into `rows`; return what degrades the sandbox.
 
@@ -336,7 +343,8 @@ def _work(
             rows[row.clip] = row
 
         def work(group: list[Clip], worker: MediaWorker) -> None:
-            job.make(group, Desk(worker, scratch, inputs=inputs, known=rows, commit=commit))
+            desk = Desk(worker, scratch, inputs=inputs, known=rows, commit=commit, ahead=ahead)
+            job.make(group, desk)
 
         groups = job.groups(due)
         try:
