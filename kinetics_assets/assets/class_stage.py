@@ -11,6 +11,7 @@ from kinetics_assets.assets.checks import complete_result, complete_spec
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.metadata import incomplete, stage_metadata
 from kinetics_assets.assets.partitions import asset_key, class_partitions, label_of
+from kinetics_assets.assets.run_mates import await_decoders, launch_order, stages_to_come
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
@@ -75,12 +76,17 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
         order = ClassOrder(settings, split, label_of(context.partition_key))
         with as_failures():
             refuse_lost_device(settings, split)
+            beside: frozenset[Stage] = frozenset()
+            if settings.limits.decode_once:
+                await_decoders(context, settings.dataset, split, stage=stage)
+                beside = stages_to_come(context, settings.dataset, split, stage=stage)
             report = run_stage(
                 stage,
                 order,
                 retry_now=config.retry_now,
                 retry_reasons=[Reason(name) for name in config.retry_reasons],
                 check_files=config.check_files,
+                beside=beside,
             )
             check = complete_result(report)
         if not report.is_complete_enough:
@@ -107,7 +113,7 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
         retry_policy=CRASH_RETRIES,
         check_specs=[complete_spec(key, stage, partitions)],
         pool=what.pool,
-        op_tags=what.step_tags,
+        op_tags=what.step_tags | launch_order(stage),
     )(run_class)
 
 

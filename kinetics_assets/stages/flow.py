@@ -17,6 +17,7 @@ from kinetics_assets.stages.choices import chosen_engine, settle_engine
 from kinetics_assets.stages.flow_files import AT_A_TIME, FileFlow
 from kinetics_assets.stages.flow_mixture import OneEngineJob
 from kinetics_assets.stages.flow_pipeline import AHEAD, FlowPipeline
+from kinetics_assets.stages.made_ahead import ahead_digest, taken
 from kinetics_assets.stages.pictures_job import Made
 
 if TYPE_CHECKING:
@@ -110,10 +111,9 @@ class FlowJob(OneEngineJob):
         Raises:
             TooShort: A clip of one frame has no flow.
         """
-        video = self._order.layout.base / source.path
         if self._from_files:
-            return self._produce_from_file(video, folder, desk)
-        return self._produce_from_frames(clip, video, folder, desk)
+            return self._produce_from_file(self._order.layout.base / source.path, folder, desk)
+        return self._produce_from_frames(clip, source, folder, desk)
 
     def expected_count(self, frames: int) -> int:
         """Return the number of pairs."""
@@ -135,12 +135,21 @@ class FlowJob(OneEngineJob):
             are_checked=True,
         )
 
-    def _produce_from_frames(self, clip: Clip, video: Path, folder: Path, desk: Desk) -> Made:
-        """Decode `video`, compute and write the pictures."""
+    def _produce_from_frames(
+        self, clip: Clip, source: ManifestRow, folder: Path, desk: Desk
+    ) -> Made:
+        """Decode `video`, or take its grey frames from a step before; compute and write."""
         engine = self._engine
-        gray = desk.scratch / f"{clip.id.name}.npy"
+        digest = ahead_digest(self.stage, self._settings, source.sha256)
+        with taken(self._order, self.stage, clip, digest=digest) as found:
+            if found is not None:
+                facts = self._pipeline.write(found.content, folder)
+            else:
+                video = self._order.layout.base / source.path
+                gray = desk.scratch / f"{clip.id.name}.npy"
+                facts = self._pipeline.make(video, folder, worker=desk.worker, gray=gray)
         return Made(
-            facts=self._pipeline.make(video, folder, worker=desk.worker, gray=gray),
+            facts=facts,
             tools=f"{versions('av', 'simplejpeg')}, {_words(engine.versions())}",
             engine=engine.name,
             profile=engine.profile,

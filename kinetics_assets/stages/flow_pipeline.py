@@ -68,22 +68,36 @@ class FlowPipeline:
             ClipError: The video is at fault: `TooShort` for one frame, which has no flow.
             EnvironmentFault: The machine is.
         """
-        import numpy as np
-
         try:
-            facts = worker.gray(video, gray, recipe=self._recipe)
-            if facts.frames < 2:
-                raise TooShort(f"{facts.frames} frame has no flow.")
-            frames = np.load(gray, mmap_mode="r", allow_pickle=False)
-            count = len(frames) - 1
-            names = picture_names(Stage.FLOW, count=count, start_index=self._recipe.start_index)
-            for start, part in _parts(frames):
-                flow = self._engine.flow_u8(part, bound_px=self._bound_px)
-                ends = start + len(flow)
-                self._encode(flow, folder, names[start:ends], names[count + start : count + ends])
+            worker.gray(video, gray, recipe=self._recipe)
+            return self.write(gray, folder)
         finally:
             gray.unlink(missing_ok=True)
-        return FrameFacts(count, facts.width_px, facts.height_px)
+
+    def write(self, gray: Path, folder: Path) -> FrameFacts:
+        """Put the flow pictures of grey frames into `folder`; return number and size of the pairs.
+
+        Args:
+            gray: File of a video's grey frames, as `MediaWorker.gray` writes it.
+            folder: An empty folder.
+
+        Raises:
+            TooShort: There is one frame, which has no flow.
+            EnvironmentFault: The machine is at fault.
+        """
+        import numpy as np
+
+        frames = np.load(gray, mmap_mode="r", allow_pickle=False)
+        if len(frames) < 2:
+            raise TooShort(f"{len(frames)} frame has no flow.")
+        count = len(frames) - 1
+        names = picture_names(Stage.FLOW, count=count, start_index=self._recipe.start_index)
+        for start, part in _parts(frames):
+            flow = self._engine.flow_u8(part, bound_px=self._bound_px)
+            ends = start + len(flow)
+            self._encode(flow, folder, names[start:ends], names[count + start : count + ends])
+        height_px, width_px = frames.shape[1:]
+        return FrameFacts(count, width_px, height_px)
 
     def _encode(
         self, flow: FlowLevels, folder: Path, x_names: Sequence[str], y_names: Sequence[str]

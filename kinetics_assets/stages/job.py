@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kinetics_assets.core.errors import ClipError, KineticsError
     from kinetics_assets.core.stages import Stage
     from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.decode_once import Ahead
 
 Commit = Callable[[ManifestRow, Callable[[], None]], None]
 """``commit(row, publish)``: journal the verdict, then make the output visible."""
@@ -37,6 +38,8 @@ class Desk:
     """What is known of the clips in this stage."""
     commit: Commit
     """Takes each verdict, with what makes its output visible."""
+    ahead: Ahead | None = None
+    """What to make for later steps of the run in the same decode; None for nothing."""
 
 
 _LONGEST_PAUSE = timedelta(days=7)

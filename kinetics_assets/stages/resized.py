@@ -9,7 +9,9 @@ from kinetics_assets.core.errors import ClipError, EncodeFailed
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.atomic import publish_file, sha256_of, temp_path
+from kinetics_assets.media.product_facts import Wishes
 from kinetics_assets.media.tools import versions
+from kinetics_assets.stages.decode_once import clip_ahead
 from kinetics_assets.stages.digests import output_digest, recipe_digest
 from kinetics_assets.stages.files import file_is_intact, file_is_there, remove_file
 from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kinetics_assets.core.clips import Clip
-    from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.media.client import MediaFacts, MediaWorker
+    from kinetics_assets.stages.decode_once import ClipAhead
     from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.order import ClassOrder
 
@@ -67,7 +70,7 @@ class ResizedJob:
                 continue
             temp = temp_path(final, stage=Stage.RESIZED)
             try:
-                made = self._resize(row, source, worker=desk.worker, temp=temp, final=final)
+                made = self._resize(clip, source, desk=desk, temp=temp, final=final)
                 desk.commit(made, partial(publish_file, temp, final))
             except ClipError as error:
                 if row.status is Status.OK:
@@ -98,16 +101,19 @@ class ResizedJob:
         )
 
     def _resize(
-        self, row: ManifestRow, source: ManifestRow, *, worker: MediaWorker, temp: Path, final: Path
+        self, clip: Clip, source: ManifestRow, *, desk: Desk, temp: Path, final: Path
     ) -> ManifestRow:
         """Return the ok row of the resized clip in `temp`.
 
         Raises:
             ClipError: The input cannot be decoded or the output does not hold all its frames.
         """
-        layout = self._order.layout
-        video = layout.base / source.path
-        facts = worker.resize(video, temp, recipe=self._settings.resized)
+        layout, row = self._order.layout, desk.known[clip.id]
+        with clip_ahead(desk.ahead, clip, source) as ahead:
+            facts = self._write(layout.base / source.path, temp, worker=desk.worker, ahead=ahead)
+            sha256 = sha256_of(temp)
+            if ahead is not None:
+                ahead.hand_over(source.sha256, made_sha256=sha256)
         if facts.frames_decoded != source.frames_decoded:
             msg = f"{facts.frames_decoded} of {source.frames_decoded} frames came out."
             raise EncodeFailed(msg)
@@ -120,7 +126,7 @@ class ResizedJob:
             source=Stage.VIDEOS,
             path=layout.relative(final),
             size_bytes=temp.stat().st_size,
-            sha256=sha256_of(temp),
+            sha256=sha256,
             width_px=facts.width_px,
             height_px=facts.height_px,
             fps=facts.fps,
@@ -130,3 +136,18 @@ class ResizedJob:
             tools=versions("av"),
             finished_at=now_utc(),
         )
+
+    def _write(
+        self, video: Path, temp: Path, *, worker: MediaWorker, ahead: ClipAhead | None
+    ) -> MediaFacts:
+        """Write the resized video to `temp`, and what is wanted `ahead`; return its facts.
+
+        Raises:
+            ClipError: The input cannot be decoded or the output does not hold all its frames.
+        """
+        recipe = self._settings.resized
+        if ahead is not None:
+            made = ahead.make(video, Wishes(resized=(temp, recipe)), worker=worker).resized
+            if made is not None and not isinstance(made, Exception):
+                return made
+        return worker.resize(video, temp, recipe=recipe)
