@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from kinetics_assets.core.classes import UNLABELLED, class_names
@@ -26,6 +28,7 @@ def annotations_key(dataset: str) -> dg.AssetKey:
     return dg.AssetKey([dataset, Stage.ANNOTATIONS.value])
 
 
+@cache
 def class_partitions(dataset: str, split: Split) -> dg.StaticPartitionsDefinition:
     """Return one partition per class, in index order; a test split has one for rows without."""
     names = class_names(dataset)
