@@ -24,6 +24,7 @@ _VERBS = {
     "status": "Say what is there, what is missing and why, per class.",
     "backfill": "Launch a Dagster backfill of the classes that need work.",
     "verify": "Report every disagreement of disk, manifests and lists.",
+    "annotations": "Compare lists: what changed, which clips two sets share.",
     "takedown": "Delete clips for good, and never fetch them again.",
     "doctor": "Say what of this machine is usable, and what mends the rest.",
 }
