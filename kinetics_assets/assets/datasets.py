@@ -18,6 +18,7 @@ from kinetics_assets.assets.resized import resized_assets
 from kinetics_assets.assets.sensors import filelists_sensor
 from kinetics_assets.assets.sensors_changed import changed_classes_sensor
 from kinetics_assets.assets.sensors_editions import editions_sensor
+from kinetics_assets.assets.shards import shards_assets
 from kinetics_assets.assets.videos import videos_assets
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.settings import Settings
@@ -39,6 +40,7 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
             *flow_assets(settings, splits),
             *audio_assets(settings, splits),
             *audio_features_assets(settings, splits),
+            *shards_assets(settings, splits),
             *(filelists_asset(settings, split) for split in splits),
         ],
         asset_checks=[lists_agree_check(settings, split) for split in splits],

@@ -34,8 +34,8 @@ class RefillConfig(dg.Config):
     stages: list[str] = Field(
         default=[stage.value for stage in CLASS_STAGES],
         description=(
-            "Of videos, resized, rawframes, flow, audio, audio_features; each with the stages it"
-            " reads."
+            "Of videos, resized, rawframes, flow, audio, audio_features, shards; each with the"
+            " stages it reads."
         ),
     )
     states: list[str] = Field(

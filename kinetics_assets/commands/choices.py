@@ -49,7 +49,7 @@ def stage_option(command: Command) -> Command:
         "stages",
         default="",
         metavar="A,B",
-        help="Of videos, resized, rawframes, flow, audio, audio_features. [the first four]",
+        help="Of videos, resized, rawframes, flow, audio, audio_features, shards. [the first four]",
     )(command)
 
 

@@ -41,8 +41,8 @@ _SHOWN_CHARACTERS = 160
     "stages",
     default="",
     metavar="A,B",
-    help="Of videos, resized, rawframes, flow, audio, audio_features; with the stages they read."
-    " [the first four]",
+    help="Of videos, resized, rawframes, flow, audio, audio_features, shards; with the stages they"
+    " read. [the first four]",
 )
 @click.option(
     "--annotations",

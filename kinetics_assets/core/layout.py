@@ -112,6 +112,10 @@ class Layout:
         """Return the folder of a split's log-mel features."""
         return self.base / f"audio_features_{split}"
 
+    def shards(self, split: Split) -> Path:
+        """Return the folder of a split's shards."""
+        return self.base / f"shards_{split}"
+
     def stage_root(self, split: Split, stage: Stage) -> Path:
         """Return the folder that the relative paths of a stage's file lists start from."""
         return {
@@ -121,6 +125,7 @@ class Layout:
             Stage.FLOW: self.rawframes,
             Stage.AUDIO: self.audio,
             Stage.AUDIO_FEATURES: self.audio_features,
+            Stage.SHARDS: self.shards,
         }[stage](split)
 
     def class_folder(self, split: Split, stage: Stage, label: str) -> Path:
@@ -162,6 +167,11 @@ class Layout:
         On the disk of the frames, and hidden, so that it is no part of the dataset.
         """
         return self.class_folder(split, Stage.RAWFRAMES, label) / f"{AHEAD_PREFIX}{stage}"
+
+    def shard(self, split: Split, label: str, *, number: int) -> Path:
+        """Return one shard of a class; its index is a ``.json`` beside it."""
+        folder = self.class_folder(split, Stage.SHARDS, label)
+        return folder / f"{folder.name}-{number:06d}.tar"
 
     # truth
     def manifest(self, split: Split, stage: Stage, label: str) -> Path:

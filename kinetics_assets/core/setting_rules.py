@@ -184,6 +184,7 @@ _RULES: dict[str, _Rule] = {
     "audio_features.loudness": _between(0, 1),
     "audio_features.reference_db": _between(-200, 200),
     "audio_features.range_db": _between(1, 400),
+    "shards.clips": _between(1, 10_000),
     "filelists.min_share": _between(0, 1),
     "thresholds.min_completeness": _between(0, 1),
     "limits.workers": _at_least(0),

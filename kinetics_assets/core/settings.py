@@ -265,6 +265,16 @@ class AudioFeatureRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardRecipe:
+    """How frames and flow are put into shards; `kinetics prepare --stage shards` makes them."""
+
+    clips: int = 64
+    """Most clips in one shard; at 256 pixels, 64 clips of 10 s with flow are about 1 GB."""
+    flow: bool = True
+    """Put a clip's flow beside its frames."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListSettings:
     """How file lists are written."""
 
@@ -348,6 +358,7 @@ class Settings:
     flow: FlowRecipe = field(default_factory=FlowRecipe)
     audio: AudioRecipe = field(default_factory=AudioRecipe)
     audio_features: AudioFeatureRecipe = field(default_factory=AudioFeatureRecipe)
+    shards: ShardRecipe = field(default_factory=ShardRecipe)
     filelists: ListSettings = field(default_factory=ListSettings)
     thresholds: Thresholds = field(default_factory=Thresholds)
     limits: Limits = field(default_factory=Limits)

@@ -15,6 +15,7 @@ class Stage(StrEnum):
     FLOW = "flow"
     AUDIO = "audio"
     AUDIO_FEATURES = "audio_features"
+    SHARDS = "shards"
     FILELISTS = "filelists"
 
 
@@ -22,7 +23,7 @@ CLASS_STAGES = (Stage.VIDEOS, Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW)
 """Stages that run per class and keep a manifest, in graph order: those made by default."""
 SOUND_STAGES = (Stage.AUDIO, Stage.AUDIO_FEATURES)
 """What is made of sound."""
-OPTIONAL_STAGES = SOUND_STAGES
+OPTIONAL_STAGES = (*SOUND_STAGES, Stage.SHARDS)
 """Stages that run per class, keep a manifest, and run only where they are named."""
 ALL_CLASS_STAGES = (*CLASS_STAGES, *OPTIONAL_STAGES)
 
@@ -40,6 +41,7 @@ def input_of(stage: Stage, *, frames_from: Stage) -> Stage | None:
         Stage.RESIZED: Stage.VIDEOS,
         Stage.AUDIO: Stage.VIDEOS,  # never the resized ones: the original holds all its sound
         Stage.AUDIO_FEATURES: Stage.AUDIO,
+        Stage.SHARDS: Stage.RAWFRAMES,
     }.get(stage)
 DECODERS = (Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW)
 """Stages that decode the same videos. In one run the first does it for those behind it too."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_BLOCK_BYTES = 512
+BLOCK_BYTES = 512
+"""Size of a tar header; contents are padded to a multiple of it."""
 _NAME_BYTES = 100
 _MOST_BYTES = 8**11 - 1
 _FIRST_DOS_DATE = (1980, 1, 1, 0, 0, 0)
@@ -61,19 +62,19 @@ class TarWriter:
             ValueError: The name has more than 100 bytes, or the data 8 GiB.
         """
         header = _tar_header(name, len(data))
-        padding = bytes(-len(data) % _BLOCK_BYTES)
+        padding = bytes(-len(data) % BLOCK_BYTES)
         with os_faults(f"writing {self._path}"):
             self._file.write(header)
             self._file.write(data)
             self._file.write(padding)
-        start = self._place + _BLOCK_BYTES
+        start = self._place + BLOCK_BYTES
         self._place = start + len(data) + len(padding)
         return start
 
     @property
-    def size_bytes(self) -> int:
-        """Size of the file if it ended now."""
-        return self._place + 2 * _BLOCK_BYTES
+    def end(self) -> int:
+        """Where the next member would begin, in bytes from the start of the file."""
+        return self._place
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +88,7 @@ class TarWriter:
         """End the archive, but only if all went well."""
         with os_faults(f"writing {self._path}"), self._file:
             if error is None:
-                self._file.write(bytes(2 * _BLOCK_BYTES))
+                self._file.write(bytes(2 * BLOCK_BYTES))
 
 
 class ZipWriter:

@@ -24,6 +24,7 @@ _REVISION = {
     Stage.FLOW: 1,
     Stage.AUDIO: 1,
     Stage.AUDIO_FEATURES: 1,
+    Stage.SHARDS: 1,
 }
 """Raised by hand when our own code makes other bytes from the same input and recipe."""
 _TOOLS = {
@@ -73,6 +74,7 @@ def _recipe(stage: Stage, settings: Settings) -> tuple[object, ...]:
         Stage.FLOW: (*size, settings.flow.bound_px),
         Stage.AUDIO: (settings.audio,),
         Stage.AUDIO_FEATURES: (settings.audio_features,),
+        Stage.SHARDS: (settings.shards,),
         Stage.FILELISTS: (lists.videos_from, lists.shuffle, lists.seed),
     }[stage]
 

@@ -19,14 +19,14 @@ from kinetics_assets.readers import DamagedArchive, PackedFrames
 from kinetics_assets.stages.files import file_is_intact, file_is_there
 from kinetics_assets.stages.frame_index import (
     INDEX_NAMES,
-    PREFIXES,
     FrameIndex,
     Held,
     frame_index,
+    in_pairs,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kinetics_assets.core.clips import ClipId
@@ -86,7 +86,7 @@ class ArchiveStore:
             InternalError: What can be read of the archive are not these pictures.
         """
         temp = folder / final.name
-        ordered = _neighbours(self.stage, names)
+        ordered = in_pairs(self.stage, names)
         members = [(name, (folder / name).stat().st_size) for name in ordered]
         text = json.dumps(index.plain() | {"members": members}, separators=(",", ":"))
         writer = TarWriter if self.packing == "tar" else ZipWriter
@@ -124,13 +124,6 @@ class ArchiveStore:
                 sync(into)
             path.unlink()
             sync(path.parent)
-
-
-def _neighbours(stage: Stage, names: Iterable[str]) -> list[str]:
-    """Return `names` by number, pictures of one number beside each other."""
-    prefixes = PREFIXES[stage]
-    starts = {name: next(p for p in prefixes if name.startswith(p)) for name in names}
-    return sorted(starts, key=lambda name: (int(name[len(starts[name]) : -4]), name))
 
 
 def _content_sha256(archive: PackedFrames) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,13 @@ def picture_names(stage: Stage, *, count: int, start_index: int) -> list[str]:
     """Return the names of a stage's pictures, as MMAction2's templates give them."""
     numbers = range(start_index, start_index + count)
     return [f"{prefix}{number:05d}.jpg" for prefix in PREFIXES[stage] for number in numbers]
+
+
+def in_pairs(stage: Stage, names: Iterable[str]) -> list[str]:
+    """Return `names` by number, the two planes of a frame pair beside each other."""
+    prefixes = PREFIXES[stage]
+    starts = {name: next(p for p in prefixes if name.startswith(p)) for name in names}
+    return sorted(starts, key=lambda name: (int(name[len(starts[name]) : -4]), name))
 
 
 def parse_index(data: bytes) -> FrameIndex | None:

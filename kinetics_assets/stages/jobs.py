@@ -10,6 +10,7 @@ from kinetics_assets.stages.audio_features import AudioFeaturesJob
 from kinetics_assets.stages.flow import FlowJob
 from kinetics_assets.stages.rawframes import RawframesJob
 from kinetics_assets.stages.resized import ResizedJob
+from kinetics_assets.stages.shards import ShardsJob
 from kinetics_assets.stages.videos import VideosJob
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _JOBS: dict[Stage, Callable[[ClassOrder], StageJob]] = {
     Stage.FLOW: FlowJob,
     Stage.AUDIO: AudioJob,
     Stage.AUDIO_FEATURES: AudioFeaturesJob,
+    Stage.SHARDS: ShardsJob,
 }
 
 

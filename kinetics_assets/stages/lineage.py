@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def input_of(settings: Settings, stage: Stage) -> Stage | None:
-    """Return the class stage whose outputs `stage` reads, None for the first."""
+    """Return the class stage whose outputs `stage` reads, None for the first.
+
+    Of the two that shards with flow are made of it is the flow, without which there is none.
+    """
+    if stage is Stage.SHARDS and settings.shards.flow:
+        return Stage.FLOW
     return core_input_of(stage, frames_from=Stage(settings.rawframes.frames_from))
 
 
@@ -28,6 +33,8 @@ def stages_above(settings: Settings, stage: Stage) -> tuple[Stage, ...]:
     while nearest is not None:
         above.append(nearest)
         nearest = input_of(settings, nearest)
+    if stage is Stage.SHARDS and settings.shards.flow:
+        above.insert(1, Stage.RAWFRAMES)
     return tuple(above)
 
 

@@ -207,6 +207,8 @@ class _Look:
             return self._job.is_intact(row)
         if self._stage in {Stage.RAWFRAMES, Stage.FLOW}:
             return PictureStores(self._stage, self._order).of(row).looks_whole(row)
+        if self._stage is Stage.SHARDS:
+            return not is_due or self._job.is_intact(row)
         return not is_due or file_is_there(self._order.layout, row)
 
     def _is_complete_enough(self, look: Outlook) -> bool:

@@ -36,6 +36,7 @@ from kinetics_assets.stages.filelists import run_filelists
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.retire import keep_rows, read_retired, taken_down_row
 from kinetics_assets.stages.ruled_out import Ruling, ruled_row
+from kinetics_assets.stages.shard_files import drop_samples, keys_in
 
 Tell = Callable[[str], None]
 """Called with what the user should know while it happens."""
@@ -79,6 +80,7 @@ class Scope:
         passed_over = [self.root / ".dagster"]
         passed_over += [layout.annotations for layout in self.layouts]
         passed_over += [layout.base / "manifests" for layout in self.layouts]
+        passed_over += [layout.shards(split) for layout in self.layouts for split in Split]
         return search(
             self.root / self.dataset,
             self.wanted,
@@ -218,6 +220,7 @@ class _ClassTakedown:
             self._keep(stage, rows)
         for folder in self._folders():
             self._empty(folder)
+        self._drop_samples()
         for stage in known:
             self._rewrite(stage)
 
@@ -263,6 +266,13 @@ class _ClassTakedown:
                 seen = Search()
                 seen.add(path, is_folder=is_folder)
                 _delete(seen.found[0], self.outcome)
+
+    def _drop_samples(self) -> None:
+        """Write the shards anew that hold one of the clips, without it."""
+        folder = self.layout.class_folder(self.one.split, Stage.SHARDS, self.one.label)
+        wanted = self.scope.wanted
+        keys = {key for _, key in keys_in(folder) if wanted.includes(key, is_folder=True)}
+        drop_samples(folder, keys, stage="takedown")
 
     def _rewrite(self, stage: Stage) -> None:
         """Make the rows say that the clips were taken down."""

@@ -81,6 +81,7 @@ def _note_strangers(layout: Layout, report: Report) -> None:
             layout.rawframes(split).name,
             layout.audio(split).name,
             layout.audio_features(split).name,
+            layout.shards(split).name,
         }
         ours |= {
             layout.filelist(split, kind, suffix=suffix).name

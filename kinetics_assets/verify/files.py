@@ -16,6 +16,7 @@ from kinetics_assets.verify.findings import Problem, Report
 from kinetics_assets.verify.packed import check_packed
 from kinetics_assets.verify.pictures import INDEX, PREFIXES, check_pictures, shown
 from kinetics_assets.verify.rows import interrupted
+from kinetics_assets.verify.shards import check_shards
 
 if TYPE_CHECKING:
     from kinetics_assets.core.clips import Split
@@ -60,6 +61,10 @@ def check_files(
         report.note(f"{split} {label or 'unlabelled'!r}: a step is running or was interrupted")
     for (stage, label), clips in rows.items():
         if label in unsettled:
+            continue
+        if stage is Stage.SHARDS:
+            files = check_shards(layout, clips.values(), report, hash_content=hash_content)
+            expected.files |= files
             continue
         for row in clips.values():
             if row.status is Status.OK and row.path:

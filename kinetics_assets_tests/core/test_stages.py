@@ -23,6 +23,7 @@ def test_the_stages_are_those_of_the_graph() -> None:
         "flow",
         "audio",
         "audio_features",
+        "shards",
         "filelists",
     ]
 
@@ -44,4 +45,5 @@ def test_sound_is_made_from_the_original_whatever_frames_are_made_from(frames_fr
         Stage.FLOW: frames_from,
         Stage.AUDIO: Stage.VIDEOS,
         Stage.AUDIO_FEATURES: Stage.AUDIO,
+        Stage.SHARDS: Stage.RAWFRAMES,
     }
