@@ -48,7 +48,8 @@ def complete_result(report: StageReport) -> dg.AssetCheckResult:
     from kinetics_assets.io.manifests import read_manifest
 
     order = report.order
-    wanted = set(load_class_rows(order.layout, order.split, order.label).clips)
+    annotated = load_class_rows(order.layout, order.split, order.label, edition=report.edition)
+    wanted = set(annotated.clips)
     rows = Counter(
         row.annotation
         for row in read_manifest(order.layout, order.split, report.stage, order.label)

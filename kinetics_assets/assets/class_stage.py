@@ -2,7 +2,7 @@
 
 # no `from __future__ import annotations`: Dagster compares the type of `context` itself
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 from pydantic import Field
@@ -11,6 +11,7 @@ from kinetics_assets.assets.checks import complete_result, complete_spec
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.metadata import incomplete, stage_metadata
 from kinetics_assets.assets.partitions import asset_key, class_partitions, label_of
+from kinetics_assets.assets.pinned import pinned_edition
 from kinetics_assets.assets.run_mates import await_decoders, launch_order, stages_to_come
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.reasons import Reason
@@ -76,6 +77,9 @@ def class_stage_asset(settings: Settings, split: Split, what: ClassStage) -> dg.
         order = ClassOrder(settings, split, label_of(context.partition_key))
         with as_failures():
             refuse_lost_device(settings, split)
+            run_id = context.run.run_id
+            edition = pinned_edition(context.instance, run_id, settings, split, stage=stage)
+            order = replace(order, edition=edition)
             beside: frozenset[Stage] = frozenset()
             if settings.limits.decode_once:
                 await_decoders(context, settings.dataset, split, stage=stage)

@@ -99,6 +99,15 @@ def read_current(layout: Layout) -> dict[Split, EditionInfo]:
         raise _damaged(layout, layout.current_edition) from error
 
 
+def current_edition(layout: Layout, split: Split) -> str:
+    """Return the sha256 of the current list of `split`.
+
+    Raises:
+        AnnotationError: There is none yet, or its record is damaged.
+    """
+    return _current(layout, split).sha256
+
+
 def load_class_rows(layout: Layout, split: Split, label: str, *, edition: str = "") -> ClassRows:
     """Return the rows of one class, reading nothing of any other; empty if it has none.
 

@@ -19,6 +19,8 @@ class ClassOrder:
     split: Split
     label: str
     """Class name; empty for the test rows that have none."""
+    edition: str = ""
+    """sha256 of the list whose rows are meant; empty for the current one."""
 
     @cached_property
     def layout(self) -> Layout:

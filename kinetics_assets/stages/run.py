@@ -84,7 +84,7 @@ def run_stage(
     with exclusive(layout.lock(order.split, stage, order.label), wait=True, what=what):
         sweep_temps(layout.class_folder(order.split, stage, order.label))
         sweep_temps(layout.manifests(order.split, stage))
-        annotated = load_class_rows(layout, order.split, order.label)
+        annotated = load_class_rows(layout, order.split, order.label, edition=order.edition)
         known = _believed(job, order)
         inputs = _inputs(job, order)
         rules = rules_of(order, annotated)
@@ -168,7 +168,7 @@ def outlook(
     """
     layout = order.layout
     job = job_for(stage, order)
-    annotated = load_class_rows(layout, order.split, order.label)
+    annotated = load_class_rows(layout, order.split, order.label, edition=order.edition)
     known = read_known(layout, order.split, stage, order.label)
     has_other_rows = {row.annotation for row in known} != set(annotated.clips) or any(
         row.edition != annotated.edition for row in known
