@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kinetics_assets.core.errors import NoAudio, Undecodable
+from kinetics_assets.core.errors import NoAudio, OverLimit, Undecodable
 from kinetics_assets.media.probe import blame, open_video
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 SOUND_FORMATS = {".wav": "wav", ".flac": "flac"}
 """libav's name of the demuxer and muxer of each of our own sound files."""
+_SLOWEST_FRAMES_PER_SECOND = 25
+"""Sound may last as long as the most frames that are allowed would at this rate: over an hour by
+default. An hour of silence fits into some kilobytes."""
 
 
 @contextmanager
@@ -27,13 +31,15 @@ def sound_of_video(path: Path, caps: Caps) -> Iterator[Iterator[Any]]:
 
     Raises:
         NoAudio: There is no sound, or it has no sample.
+        OverLimit: It lasts too long.
         ClipError: The content is at fault.
         OSError: The file cannot be read.
     """
     with open_video(path, caps) as video:
         if video.audio is None:
             raise NoAudio("The video has no audio stream.")
-        yield _frames(video.input, video.audio, path)
+        most_seconds = caps.max_frames / _SLOWEST_FRAMES_PER_SECOND
+        yield _frames(video.input, video.audio, path, most_seconds=most_seconds)
 
 
 @contextmanager
@@ -66,8 +72,10 @@ def _frames(
     source: Any,  # noqa: ANN401 - PyAV's container
     stream: Any,  # noqa: ANN401 - PyAV's stream
     path: Path,
+    *,
+    most_seconds: float = math.inf,
 ) -> Iterator[Any]:
-    """Yield all frames of `stream`, at least one."""
+    """Yield all frames of `stream`, at least one, and none behind `most_seconds`."""
     import av
 
     context = stream.codec_context
@@ -85,6 +93,8 @@ def _frames(
                 if frame.is_corrupt:
                     raise Undecodable(f"{where}: it is damaged after {samples} samples.")
                 samples += frame.samples
+                if samples > most_seconds * frame.sample_rate:
+                    raise OverLimit(f"The sound lasts longer than {most_seconds:.0f} seconds.")
                 yield frame
     except av.error.FFmpegError as error:
         blame(error, path, saying=f"{where} after {samples} samples")

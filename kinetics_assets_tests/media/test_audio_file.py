@@ -11,11 +11,12 @@ import av
 import numpy as np
 import pytest
 
-from kinetics_assets.core.errors import NoAudio, Undecodable
+from kinetics_assets.core.errors import NoAudio, OverLimit, Undecodable
 from kinetics_assets.core.settings import AudioRecipe
-from kinetics_assets.media.audio_file import resampled
+from kinetics_assets.media.audio_file import extract_audio, resampled
 from kinetics_assets.media.client import MediaWorker
 from kinetics_assets.media.facts import SoundFacts
+from kinetics_assets.media.probe import Caps
 from kinetics_assets_tests.resources import media
 
 SECONDS = 2
@@ -119,6 +120,12 @@ def test_damaged_sound_is_an_error_and_never_a_shorter_sound(
     worker.verify(damaged)  # the pictures are fine
     with pytest.raises(Undecodable, match=r"sound cannot be decoded after [1-9]"):
         worker.extract_audio(damaged, tmp_path / "clip.wav", recipe=AudioRecipe())
+
+
+def test_sound_that_goes_on_and_on_is_over_the_limit(video: Path, tmp_path: Path) -> None:
+    """A few kilobytes may hold days of silence; the limit on frames is one on sound too."""
+    with pytest.raises(OverLimit, match="longer than 1 seconds"):
+        extract_audio(video, tmp_path / "clip.wav", recipe=AudioRecipe(), caps=Caps(8192, 25))
 
 
 def test_a_change_of_rate_on_the_way_is_made_like_the_beginning() -> None:
