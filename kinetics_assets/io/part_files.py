@@ -18,7 +18,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from kinetics_assets.io.atomic import os_faults, write_chunks
+from kinetics_assets.io.atomic import write_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ class PartFile:
 
 
 def read_parts(path: Path, *, maker: str) -> PartFile:
-    """Return the parts in a file; none if it is missing, damaged or by another `maker`.
+    """Return the parts in a file; none if it cannot be read, is damaged or by another `maker`.
 
     Args:
         path: The file.
@@ -69,12 +69,12 @@ def read_parts(path: Path, *, maker: str) -> PartFile:
     """
     nothing = PartFile({}, 0)
     try:
-        with os_faults(f"reading {path}"), path.open("rb") as file:
+        with path.open("rb") as file:
             stat = os.fstat(file.fileno())
             if not stat.st_size:
                 return nothing
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except FileNotFoundError:
+    except OSError:  # it may be missing, and some file systems cannot map
         return nothing
     header, found, _ = bytes(mapped[:_LONGEST_HEADER]).partition(b"\n")
     words = header.split(b" ")
