@@ -8,6 +8,7 @@ from kinetics_assets.assets.annotations import annotations_asset, class_rows_ass
 from kinetics_assets.assets.archives import archives_assets
 from kinetics_assets.assets.audio import audio_assets
 from kinetics_assets.assets.audio_features import audio_features_assets
+from kinetics_assets.assets.automation import automated, automation_sensors
 from kinetics_assets.assets.checks import lists_agree_check
 from kinetics_assets.assets.filelists import filelists_asset
 from kinetics_assets.assets.flow import flow_assets
@@ -29,20 +30,21 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
     splits = tuple(Split)
     refill = refill_job(settings)
     jobs = dataset_jobs(settings.dataset)
+    assets = [
+        annotations_asset(settings),
+        *(class_rows_asset(settings, split) for split in splits),
+        *(asset for split in splits for asset in archives_assets(settings, split)),
+        *videos_assets(settings, splits),
+        *resized_assets(settings, splits),
+        *rawframes_assets(settings, splits),
+        *flow_assets(settings, splits),
+        *audio_assets(settings, splits),
+        *audio_features_assets(settings, splits),
+        *shards_assets(settings, splits),
+        *(filelists_asset(settings, split) for split in splits),
+    ]
     return dg.Definitions(
-        assets=[
-            annotations_asset(settings),
-            *(class_rows_asset(settings, split) for split in splits),
-            *(asset for split in splits for asset in archives_assets(settings, split)),
-            *videos_assets(settings, splits),
-            *resized_assets(settings, splits),
-            *rawframes_assets(settings, splits),
-            *flow_assets(settings, splits),
-            *audio_assets(settings, splits),
-            *audio_features_assets(settings, splits),
-            *shards_assets(settings, splits),
-            *(filelists_asset(settings, split) for split in splits),
-        ],
+        assets=automated(settings, assets),
         asset_checks=[lists_agree_check(settings, split) for split in splits],
         jobs=[*jobs, refill],
         schedules=[refill_schedule(settings, refill)],
@@ -50,5 +52,6 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
             filelists_sensor(settings),
             editions_sensor(settings),
             changed_classes_sensor(settings, jobs),
+            *automation_sensors(settings),
         ],
     )

@@ -43,6 +43,9 @@ class AnnotationSettings:
     """Whether the sensor that looks for new editions is running by default."""
     watch_hours: float = 12.0
     """Pause between two looks of that sensor."""
+    automate: Literal["off", "filelists", "all"] = "off"
+    """What Dagster makes again by itself when something under it changed: nothing, the file lists,
+    or each stage of the classes that were made before."""
     official_url: str = "https://storage.googleapis.com/deepmind-media/Datasets/{dataset}.tar.gz"
     """Address of the official tarball; ``{dataset}`` is replaced."""
     backup_url: str = (
