@@ -6,7 +6,7 @@ asks for it, so that the first lists of a dataset do not start the download of a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -55,14 +55,14 @@ def automation_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     ]
 
 
-def _conditions(settings: Settings) -> dict[str, dg.AutomationCondition[dg.AssetKey]]:
+def _conditions(settings: Settings) -> dict[str, dg.AutomationCondition[Any]]:
     """Return last part of an asset's key -> when it is made again by itself."""
     automate = settings.annotations.automate
     if automate == "off":
         return {}
     missing = dg.AutomationCondition.any_deps_missing()
     # lists may be written while classes are missing: they hold what is there
-    conditions: dict[str, dg.AutomationCondition[dg.AssetKey]] = {
+    conditions: dict[str, dg.AutomationCondition[Any]] = {
         Stage.FILELISTS.value: dg.AutomationCondition.eager()
         .without(~missing)
         .with_label("something that is listed changed")

@@ -117,7 +117,7 @@ _RULES: dict[str, _Rule] = {
         "official, official_delta, backup, crawler, cvdf, a path or a URL",
     ),
     "annotations.min_share": _between(0, 1),
-    "annotations.watch_hours": _at_least(1),
+    "annotations.watch_hours": _at_least(0.01),
     "annotations.official_url": _address(optional=("dataset",)),
     "annotations.backup_url": _address("split", optional=("dataset",)),
     "annotations.crawler_url": _address("split", optional=("version",)),
