@@ -23,10 +23,11 @@ without a label ends after the path or the count, which MMAction2 1.x reads as l
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import compress, pairwise
+from itertools import accumulate, compress, pairwise
 from json.encoder import encode_basestring_ascii as _quoted
 from operator import not_
 from typing import TYPE_CHECKING, Any, Final
@@ -131,14 +132,10 @@ class ClassFacts:
         return cls(**(record | {"makers": makers}))
 
 
-def clip_names(rows: pa.Table) -> pa.StringArray:
+def clip_names(rows: pa.Table) -> list[str]:
     """Return the clip name of each row: ``<youtube_id>_<%06d>_<%06d>``."""
-    times = (
-        pc.utf8_lpad(pc.cast(_array(rows[name]), pa.string()), 6, "0")
-        for name in ("start_seconds", "end_seconds")
-    )
-    names: pa.StringArray = pc.binary_join_element_wise(_array(rows["youtube_id"]), *times, "_")
-    return names
+    fields = zip(*_values(rows, "youtube_id", "start_seconds", "end_seconds"), strict=True)
+    return [f"{video}_{start:06d}_{end:06d}" for video, start, end in fields]
 
 
 def class_entries(
@@ -155,9 +152,10 @@ def class_entries(
     Returns:
         A batch of `ENTRIES`, and what is to be known of it and of the clips that are not in it.
     """
-    # In bulk, and in plain Python: Arrow's functions cost more by the call than a class's rows.
+    # In bulk, and in plain Python: Arrow's functions cost more by the call than a class's rows, and
+    # those that take Python's values import all of pandas.
     places = {name: rank for rank, name in enumerate(annotated)}
-    names: list[Any] = clip_names(rows).to_pylist()
+    names = clip_names(rows)
     is_annotated = [name in places for name in names]
     if not all(is_annotated):
         rows = rows.filter(pa.array(is_annotated, pa.bool_()))
@@ -253,8 +251,17 @@ def _entries(
     else:
         lines = [f"{path}{end}" for path, _, _ in listed]
         records = [f'{{"{form.key}": {_quoted(path)}{label}' for path, _, _ in listed]
-    ranks = [rank for _, _, rank in listed]
-    return pa.RecordBatch.from_pydict({"rank": ranks, "text": lines, "json": records}, ENTRIES)
+    ranks = array("i", [rank for _, _, rank in listed])
+    rank = pa.Int32Array.from_buffers(pa.int32(), len(ranks), [None, pa.py_buffer(ranks)])
+    return pa.RecordBatch.from_arrays([rank, _strings(lines), _strings(records)], schema=ENTRIES)
+
+
+def _strings(texts: Sequence[str]) -> pa.StringArray:
+    """Return texts as an Arrow array."""
+    encoded = [text.encode() for text in texts]
+    ends = array("i", [0, *accumulate(map(len, encoded))])
+    data = pa.py_buffer(b"".join(encoded))
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), data)
 
 
 def _values(rows: pa.Table, *names: str) -> list[list[Any]]:
@@ -265,11 +272,6 @@ def _values(rows: pa.Table, *names: str) -> list[list[Any]]:
 def _last_two_parts(path: str) -> str:
     """Return folder and name of a path."""
     return "/".join(path.rsplit("/", 2)[-2:])
-
-
-def _array(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> pa.Array[Any]:
-    """Return a column as one array."""
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _bytes_of(texts: pa.Array[Any]) -> memoryview:

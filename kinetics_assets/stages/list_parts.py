@@ -134,10 +134,9 @@ def _read(
     rows = read_columns(layout, split, stage, label, names=COLUMNS)
     if rows is None:
         raise InternalError(f"{layout.manifest(split, stage, label)} was deleted just now.")
-    is_of_class = pc.equal(rows["label"], label)
-    if not pc.all(is_of_class).as_py():
-        rows = rows.filter(is_of_class)
-    annotated = sorted(map(str, clip_names(rows).to_pylist()))
+    if set(rows["label"].to_pylist()) - {label}:
+        rows = rows.filter(pc.equal(rows["label"], label))
+    annotated = sorted(clip_names(rows))
     version = hash_of_names(annotated)
     if version != current:  # the class has not run since its list changed
         clips = load_class_rows(layout, split, label).clips
