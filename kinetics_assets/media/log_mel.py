@@ -85,9 +85,11 @@ def mono_sound(path: Path, *, sample_rate_hz: int) -> Floats:
 
     with sound_of_file(path) as frames:
         parts = [
-            frame.to_ndarray().mean(axis=0, dtype=np.float32)
+            frame.to_ndarray().reshape(-1, frame.layout.nb_channels).mean(axis=1, dtype=np.float32)
             for frame in resampled(
-                counted(frames), sample_format="fltp", sample_rate_hz=sample_rate_hz
+                counted(frames),
+                sample_format="flt",  # channels side by side: PyAV has no planes of more than seven
+                sample_rate_hz=sample_rate_hz,
             )
         ]
     sound = np.concatenate(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,19 @@ def test_sound_is_made_mono_by_its_mean_and_keeps_its_length(
     assert (sound.dtype, len(sound)) == (np.float32, facts.samples // 3)
     tone = np.sin(np.arange(len(sound)) * 440 * 2 * np.pi / 16_000)
     assert np.abs(sound - tone)[200:-200].max() < 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6, 8])
+def test_any_number_of_channels_has_a_mean(channels: int, tmp_path: Path) -> None:
+    """Surround sound is mixed as librosa does, by the plain mean, also of eight channels."""
+    values = np.arange(1, channels + 1) * 1000
+    with wave.open(str(tmp_path / "clip.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.tile(values.astype("<i2"), 500).tobytes())
+    sound = mono_sound(tmp_path / "clip.wav", sample_rate_hz=16_000)
+    assert sound == pytest.approx(np.full(500, values.mean() / 32768), abs=1e-6)
 
 
 def test_the_file_holds_what_was_computed(worker: MediaWorker, tmp_path: Path) -> None:
