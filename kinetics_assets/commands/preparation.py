@@ -108,11 +108,14 @@ def prepare(wanted: Wanted, console: Console) -> Outcome:
         asked = [s for split in wanted.splits for s in sources_of(wanted.settings, split)]
         for host in end_pauses(asked):
             console.print(f"{host} was left alone; it is asked again now")
-    session = _Session(wanted, console)
-    session.annotations()
-    session.archives()
-    session.classes()
-    session.lists()
+    from kinetics_assets.runs import RunNursery
+
+    with RunNursery(wanted.settings) as nursery:
+        session = _Session(wanted, console, nursery=nursery)
+        session.annotations()
+        session.archives()
+        session.classes()
+        session.lists()
     return session.outcome()
 
 
@@ -145,9 +148,10 @@ def preflight(settings: Settings) -> None:
 class _Session:
     """One preparation, step by step."""
 
-    def __init__(self, wanted: Wanted, console: Console) -> None:
+    def __init__(self, wanted: Wanted, console: Console, *, nursery: runs.RunNursery) -> None:
         from kinetics_assets import runs
 
+        self._nursery = nursery
         self._wanted, self._console, self._runs = wanted, console, runs
         self._settings = wanted.settings
         self._layout = Layout.of(wanted.settings)
@@ -296,6 +300,7 @@ class _Session:
             settings=self._settings,
             max_parallel=self._wanted.jobs,
             on_event=self._tell_failure,
+            nursery=self._nursery,
         )
         self._failed += [
             (name_of(outcome.request), outcome.failure)

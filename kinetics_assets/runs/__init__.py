@@ -10,7 +10,7 @@ first, so that Dagster shows them as cancelled; after a SIGKILL `reap_dead_runs`
 next start.
 """
 
-from kinetics_assets.runs.company import run_all
+from kinetics_assets.runs.company import RunNursery, run_all
 from kinetics_assets.runs.events import RunEvent
 from kinetics_assets.runs.instance import (
     dagster_home,
@@ -22,6 +22,7 @@ from kinetics_assets.runs.requests import RunOutcome, RunRequest
 
 __all__ = [
     "RunEvent",
+    "RunNursery",
     "RunOutcome",
     "RunRequest",
     "dagster_home",

@@ -8,7 +8,7 @@ import uuid
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kinetics_assets.executors.gpu import STEP_IMPORTS
 from kinetics_assets.executors.nursery import Birth, Nursery
@@ -57,6 +57,7 @@ class _Company:
     home: Path
     instance: dg.DagsterInstance
     nursery: Nursery
+    """Forks them; not closed here."""
     on_event: Callable[[RunEvent], None]
     workers: list[_Worker] = field(default_factory=list)
 
@@ -97,8 +98,6 @@ class _Company:
         deadline = time.monotonic() + _STOP_SECONDS
         for worker in self.workers:
             self.nursery.wait(worker.pid, seconds=max(0.0, deadline - time.monotonic()))
-        self.nursery.close()
-        reap_dead_runs(self.instance)
 
     def _outcome(self, worker: _Worker, status: int) -> RunOutcome:
         """Return how an ended worker's run ended; its output is kept only if it failed."""
@@ -111,12 +110,48 @@ class _Company:
         return RunOutcome(worker.request, run_id, succeeded=False, failure=failure)
 
 
+class RunNursery:
+    """The nursery of calls of `run_all` that follow each other; importing is done for all of them.
+
+    To be used in the main thread. It starts with the first run, under the settings and the
+    environment of that moment: what runs read when they load is the same for all.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin without a process; runs get the root and the dataset of `settings`."""
+        self._environment = {
+            "KINETICS_ROOT": str(settings.root),
+            "KINETICS_DATASETS": settings.dataset,
+        }
+        self._nursery: Nursery | None = None
+
+    def get(self) -> Nursery:
+        """Return the nursery, started if there is none."""
+        if self._nursery is None:
+            imports = (*STEP_IMPORTS, *_RUN_IMPORTS)
+            self._nursery = Nursery.start(imports, environment=self._environment)
+        return self._nursery
+
+    def close(self) -> None:
+        """End the nursery, and with it whatever still runs."""
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def run_all(
     requests: Sequence[RunRequest],
     *,
     settings: Settings,
     max_parallel: int,
     on_event: Callable[[RunEvent], None] = lambda _: None,
+    nursery: RunNursery | None = None,
 ) -> list[RunOutcome]:
     """Run the requests, `max_parallel` at a time, and return how each ended, in their order.
 
@@ -128,21 +163,16 @@ def run_all(
         settings: The root they have is passed on to the runs.
         max_parallel: Most runs at a time.
         on_event: Called in this process for each step that starts, ends or fails.
+        nursery: To be used again; by default one of this call's own.
     """
     waiting = deque(part for request in requests for part in parts_of(request))
     order = {part: number for number, part in enumerate(waiting)}
     home = dagster_home(settings.root)
     outcomes: list[RunOutcome] = []
+    forking = nursery or RunNursery(settings)
     with open_instance(home) as instance, _sigterm_as_exit():
         reap_dead_runs(instance)
-        nursery = Nursery.start(
-            (*STEP_IMPORTS, *_RUN_IMPORTS),
-            environment={
-                "KINETICS_ROOT": str(settings.root),
-                "KINETICS_DATASETS": settings.dataset,
-            },
-        )
-        company = _Company(home, instance, nursery, on_event)
+        company = _Company(home, instance, forking.get(), on_event)
         try:
             while waiting or company.workers:
                 while waiting and len(company.workers) < max_parallel:
@@ -151,6 +181,9 @@ def run_all(
                 time.sleep(_LOOK_SECONDS)
         finally:
             company.stop()
+            if nursery is None or company.workers:
+                forking.close()  # no run outlives this call
+            reap_dead_runs(instance)
     return sorted(outcomes, key=lambda outcome: order[outcome.request])
 
 

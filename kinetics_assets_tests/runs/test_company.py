@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,6 +18,7 @@ from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.runs import (
     RunEvent,
+    RunNursery,
     RunRequest,
     dagster_home,
     is_materialised,
@@ -46,19 +48,27 @@ run_all([request], settings=settings, max_parallel=1)
 def test_runs_are_seen_as_the_ui_would_start_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each class is one run with its partition; failures are told in words; nothing is left."""
+    """Each class is one run with its partition; failures are told in words; nothing is left.
+
+    All runs are forked by one nursery, which had to import everything once.
+    """
     mark = new_mark()
     monkeypatch.setenv(MARK, mark)
     settings = small_settings(tmp_path)
     events: list[RunEvent] = []
-    (lists,) = run_all([LISTS], settings=settings, max_parallel=1, on_event=events.append)
+    nursery = RunNursery(settings)
+    how: dict[str, Any] = {"settings": settings, "on_event": events.append, "nursery": nursery}
+    (lists,) = run_all([LISTS], max_parallel=1, **how)
     assert lists.succeeded, lists.failure
+    first_pid = nursery.get()._pid
     both = ((Split.TRAIN, Stage.VIDEOS), (Split.TEST, Stage.VIDEOS))
     requests = [
         RunRequest("demo", EMPTY, ((Split.TRAIN, Stage.VIDEOS), (Split.TRAIN, Stage.RESIZED))),
         RunRequest("demo", ABSENT, both),
     ]
-    good, bad, test = run_all(requests, settings=settings, max_parallel=3, on_event=events.append)
+    good, bad, test = run_all(requests, max_parallel=3, **how)
+    assert nursery.get()._pid == first_pid
+    nursery.close()
     assert good.succeeded, good.failure
     assert (bad.succeeded, test.succeeded) == (False, False)
     assert "0 of 1 clips" in bad.failure
