@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "core": set(),
     "io": {"core"},
     "engines": {"core", "io.companions", "io.programs"},
-    "media": {"core", "io", "engines.gray", "engines.linear"},
+    "media": {"core", "io", "engines.gray", "engines.linear", "engines.cpu_compiled.gray"},
     "sources": {"core", "io"},
     "stages": {"core", "io", "media", "engines", "sources", "readers"},
     "readers": set(),

@@ -7,12 +7,15 @@ level of OpenCV, and equal to the builds the tests ran with nearly everywhere.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinetics_assets.engines.linear import LinearResize
+from kinetics_assets.engines.linear import LinearResize, linear_taps
+
+if TYPE_CHECKING:
+    from kinetics_assets.engines.cpu_compiled.gray import CompiledGray
 
 _BGR_WEIGHTS: Final = np.array([3735, 19235, 9798], np.float32)
 """Blue, green and red share in 1 / 32768; they add up to 32768. As sums stay below 2^24, floats of
@@ -61,9 +64,29 @@ class GrayMaker:
     Only those rows are made gray that the resize reads.
     """
 
-    def __init__(self, shape: tuple[int, int], width_px: int, height_px: int) -> None:
-        """Prepare for frames of `shape` (H, W) that become `height_px` x `width_px`."""
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        width_px: int,
+        height_px: int,
+        *,
+        compiled: CompiledGray | None = None,
+    ) -> None:
+        """Prepare for frames of `shape` (H, W) that become `height_px` x `width_px`.
+
+        Args:
+            shape: Height and width of the frames.
+            width_px: Of the result.
+            height_px: Of the result.
+            compiled: Does it in a quarter of the time, with the same bytes, where it can be had.
+        """
         self._shape = (*shape, 3)
+        self._compiled, self._taps = compiled, None
+        if compiled is not None:
+            if shape != (height_px, width_px):
+                self._taps = linear_taps(shape, width_px, height_px)
+            self._gray = np.empty((height_px, width_px), np.uint8)
+            return
         self._luma = _Luma(shape[1])
         self._resizer = None
         if shape != (height_px, width_px):
@@ -80,6 +103,12 @@ class GrayMaker:
         """
         if bgr.dtype != np.uint8 or bgr.shape != self._shape:
             raise ValueError(f"Wanted uint8 {self._shape}, got {bgr.dtype} {bgr.shape}.")
+        if self._compiled is not None:
+            if self._taps is None:
+                self._compiled.luma(bgr, self._gray)
+            else:
+                self._compiled.resized(bgr, self._gray, taps=self._taps)
+            return self._gray
         if self._resizer is None:
             self._luma.make(bgr, self._gray)
             return self._gray

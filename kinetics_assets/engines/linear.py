@@ -6,6 +6,7 @@ tests ran with nearly everywhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +15,27 @@ from numpy.typing import NDArray
 
 _UNIT: Final = 2048
 """Fixed-point 1.0 of the interpolation weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """Where each target pixel is read, as int32."""
+
+    across: NDArray[np.int32]
+    """(4, width): the left and the right source column, then their shares."""
+    down: NDArray[np.int32]
+    """(4, height): the upper and the lower source row, then their shares."""
+
+
+def linear_taps(shape: tuple[int, int], width_px: int, height_px: int) -> Taps:
+    """Return the taps that make pictures of `shape` (H, W) `height_px` x `width_px`."""
+    left, right, left_share, right_share = _axis(shape[1], width_px)
+    # OpenCV gives the border column all of the weight, but splits that of the border row
+    at_border = right == left
+    left_share = np.where(at_border, np.int32(_UNIT), left_share)
+    right_share = np.where(at_border, np.int32(0), right_share)
+    across = np.stack([left, right, left_share, right_share]).astype(np.int32)
+    return Taps(across, np.stack(_axis(shape[0], height_px)).astype(np.int32))
 
 
 class LinearResize:
@@ -27,15 +49,12 @@ class LinearResize:
         self, shape: tuple[int, int], width_px: int, height_px: int, *, channels: int = 1
     ) -> None:
         """Prepare for pictures of `shape` (H, W) whose pixels are `channels` bytes each."""
-        left, right, left_share, right_share = _axis(shape[1], width_px)
-        above, below, above_share, below_share = _axis(shape[0], height_px)
+        taps = linear_taps(shape, width_px, height_px)
+        left, right, left_share, right_share = taps.across
+        above, below, above_share, below_share = taps.down
         self.rows, place = np.unique(np.concatenate([above, below]), return_inverse=True)
         self._above, self._below = place[:height_px], place[height_px:]
         self._left, self._right = _bytes_of(left, channels), _bytes_of(right, channels)
-        # OpenCV gives the border column all of the weight, but splits that of the border row
-        at_border = right == left
-        left_share = np.where(at_border, np.int32(_UNIT), left_share)
-        right_share = np.where(at_border, np.int32(0), right_share)
         self._left_share = np.repeat(left_share, channels)
         self._right_share = np.repeat(right_share, channels)
         self._above_share, self._below_share = above_share[:, None], below_share[:, None]
@@ -67,9 +86,9 @@ class LinearResize:
         return resized
 
 
-def _bytes_of(pixels: NDArray[np.intp], channels: int) -> NDArray[np.intp]:
+def _bytes_of(pixels: NDArray[np.int32], channels: int) -> NDArray[np.intp]:
     """Return the index of each byte of the pixels with the indices `pixels`."""
-    return (pixels[:, None] * channels + np.arange(channels)).reshape(-1)
+    return (pixels[:, None].astype(np.intp) * channels + np.arange(channels)).reshape(-1)
 
 
 @lru_cache(maxsize=64)

@@ -128,7 +128,11 @@ class MediaWorker:
         return MediaFacts.from_record(record)
 
     def rawframes(self, source: Path, folder: Path, *, recipe: FrameRecipe) -> FrameFacts:
-        """Write each frame as ``img_%05d.jpg`` into the existing `folder`."""
+        """Write each frame as ``img_%05d.jpg`` into the existing `folder`.
+
+        Frames of further sizes go into folders below it, which have the names of the sizes.
+        """
+        _make_size_folders(folder, recipe)
         record = self._sandbox.call(
             "rawframes",
             source=_absolute(source),
@@ -145,6 +149,7 @@ class MediaWorker:
             source=_absolute(source),
             target=_absolute(target),
             recipe=asdict(recipe),
+            library=_gray_library(),
             caps=self._caps,
         )
         return FrameFacts.from_record(record)
@@ -155,8 +160,14 @@ class MediaWorker:
         Each is verified as its own method does, and has the bytes that its own method gives. A
         product that fails costs the others nothing; damage of the source is raised.
         """
+        if wishes.rawframes is not None:
+            _make_size_folders(*wishes.rawframes)
         record = self._sandbox.call(
-            "products", source=_absolute(source), wishes=wishes.record(), caps=self._caps
+            "products",
+            source=_absolute(source),
+            wishes=wishes.record(),
+            library=_gray_library() if wishes.gray is not None else None,
+            caps=self._caps,
         )
         return Products.from_record(record)
 
@@ -218,6 +229,20 @@ class MediaWorker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _gray_library() -> str | None:
+    """Return the file of the code that the child may use for grey frames; it cannot compile."""
+    from kinetics_assets.engines.cpu_compiled.gray import gray_library
+
+    library = gray_library()
+    return str(library) if library is not None else None
+
+
+def _make_size_folders(folder: Path, recipe: FrameRecipe) -> None:
+    """Make the folders of further sizes in `folder`; a child is not allowed to."""
+    for size in recipe.also_sizes:
+        (folder / size).mkdir(exist_ok=True)
 
 
 def _absolute(path: Path) -> str:

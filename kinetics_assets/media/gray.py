@@ -6,11 +6,14 @@ resize. Sizes are those of `kinetics_assets.media.rawframes`.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
+from kinetics_assets.engines.cpu_compiled.gray import CompiledGray
 from kinetics_assets.engines.gray import GrayMaker
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
@@ -20,7 +23,6 @@ from kinetics_assets.media.probe import open_video
 from kinetics_assets.media.rawframes import picture_size
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from kinetics_assets.core.geometry import Size
@@ -28,8 +30,17 @@ if TYPE_CHECKING:
     from kinetics_assets.media.probe import Caps, OpenVideo
 
 
-def gray(source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps) -> FrameFacts:
+def gray(
+    source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps, library: str | None = None
+) -> FrameFacts:
     """Write all frames of `source` to `target`, a .npy of uint8 (frames, height, width).
+
+    Args:
+        source: Absolute.
+        target: Absolute.
+        recipe: Size of the frames.
+        caps: Limits.
+        library: File of compiled code that makes the same bytes faster.
 
     Returns:
         The number of frames and their size.
@@ -41,7 +52,7 @@ def gray(source: Path, target: Path, *, recipe: FrameRecipe, caps: Caps) -> Fram
     with open_video(source, caps) as video:
         pictures = frames(video)
         first = next(pictures)
-        with GrayWriter(video, first, target, recipe=recipe) as writer:
+        with GrayWriter(video, first, target, recipe=recipe, library=library) as writer:
             for frame in chain([first], pictures):
                 writer.add(frame)
     return writer.facts
@@ -60,6 +71,7 @@ class GrayWriter:
         target: Path,
         *,
         recipe: FrameRecipe,
+        library: str | None = None,
     ) -> None:
         """Prepare for the frames of `video`, the first of which is `first`.
 
@@ -71,6 +83,7 @@ class GrayWriter:
         self._size = picture_size(first, self._way, video, recipe=recipe)
         self._to_bgr = bgr_maker("BILINEAR")
         self._maker: GrayMaker | None = None
+        self._compiled = _loaded(library)
         self._shape, self._count, self._target = (0, 0), 0, target
         with naming(target):
             self._file = target.open("wb")
@@ -88,10 +101,14 @@ class GrayWriter:
             OSError: The file cannot be written.
         """
         # turned before it is made grey: a turn moves whole pixels, so the order is all one
-        bgr = np.ascontiguousarray(turned(self._to_bgr(frame, size_of(frame)), self._way))
+        bgr = turned(self._to_bgr(frame, size_of(frame)), self._way)
+        if not self._way.is_upright:
+            bgr = np.ascontiguousarray(bgr)
         if self._maker is None or bgr.shape[:2] != self._shape:
             self._shape = (bgr.shape[0], bgr.shape[1])
-            self._maker = GrayMaker(self._shape, self._size.width_px, self._size.height_px)
+            self._maker = GrayMaker(
+                self._shape, self._size.width_px, self._size.height_px, compiled=self._compiled
+            )
         with naming(self._target):
             self._file.write(self._maker.make(bgr).data)
         self._count += 1
@@ -112,6 +129,15 @@ class GrayWriter:
             if _write_header(self._file, self._count, self._size) != self._begin:
                 msg = "numpy's header grew with the number of frames"
                 raise AssertionError(msg)
+
+
+@cache
+def _loaded(library: str | None) -> CompiledGray | None:
+    """Return the compiled code in a file, None where there is none that can be loaded."""
+    try:
+        return CompiledGray(Path(library)) if library is not None else None
+    except OSError:
+        return None
 
 
 def _write_header(file: BinaryIO, count: int, size: Size) -> int:

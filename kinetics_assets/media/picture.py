@@ -57,11 +57,11 @@ def bgr_maker(interpolation: str) -> Callable[[Any, Size], Plane]:
 
 
 def plane_pixels_bgr(picture: Any) -> Plane:  # noqa: ANN401 - PyAV's frame
-    """Return the pixels of a bgr24 picture as a contiguous (H, W, 3) array."""
+    """Return the pixels of a bgr24 picture as a (H, W, 3) view of its memory, rows maybe apart."""
     plane = picture.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     rows = rows[: picture.height, : 3 * picture.width]
-    return np.ascontiguousarray(rows).reshape(picture.height, picture.width, 3)
+    return rows.reshape(picture.height, picture.width, 3)
 
 
 def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], Any]:

@@ -31,8 +31,16 @@ if TYPE_CHECKING:
 Record = dict[str, dict[str, Any]]
 
 
-def make_products(source: Path, wishes: Wishes, caps: Caps) -> Record:
+def make_products(
+    source: Path, wishes: Wishes, caps: Caps, *, library: str | None = None
+) -> Record:
     """Make what is wished of the video at `source`.
+
+    Args:
+        source: Absolute.
+        wishes: At least one.
+        caps: Limits.
+        library: File of compiled code that makes grey frames faster.
 
     Returns:
         For each product its ``facts``, or its error as `failure_record` gives it.
@@ -42,7 +50,7 @@ def make_products(source: Path, wishes: Wishes, caps: Caps) -> Record:
         OSError: The source cannot be read.
     """
     if not wishes.from_resized:
-        record, written = _pass(source, wishes, caps)
+        record, written = _pass(source, wishes, caps, library=library)
         return _with_checked(record, wishes, caps, written=written)
     record, written = _pass(source, replace(wishes, rawframes=None, gray=None), caps)
     if not written or wishes.resized is None:
@@ -50,7 +58,8 @@ def make_products(source: Path, wishes: Wishes, caps: Caps) -> Record:
     rest = replace(wishes, resized=None)
     try:
         tally: list[MediaFacts] = []
-        further, _ = _pass(wishes.resized[0], rest, caps, tell=tally.append)
+        small = wishes.resized[0]
+        further, _ = _pass(small, rest, caps, library=library, tell=tally.append)
         _refuse_loss(tally[0].frames_decoded, written)
     except (ClipError, OSError) as error:
         return record | {RESIZED: failure_record(error)}
@@ -95,6 +104,7 @@ def _pass(
     wishes: Wishes,
     caps: Caps,
     *,
+    library: str | None = None,
     tell: Callable[[MediaFacts], None] | None = None,
 ) -> tuple[Record, int]:
     """Decode `source` once for all `wishes`; return a record and the frames of the resized video.
@@ -103,12 +113,13 @@ def _pass(
         source: Absolute.
         wishes: Of products; `from_resized` does not count here.
         caps: Limits.
+        library: As of `make_products`.
         tell: Is told the facts of the source, if somebody wants them.
     """
     with open_video(source, caps) as video:
         pictures = frames(video)
         first = next(pictures)
-        products = _begun(video, first, wishes)
+        products = _begun(video, first, wishes, library=library)
         tally = Tally(video) if tell is not None else None
         with _ended(products):
             for frame in chain([first], pictures):
@@ -148,7 +159,13 @@ def _told(products: list[_Product]) -> tuple[Record, int]:
     return record, written
 
 
-def _begun(video: OpenVideo, first: Any, wishes: Wishes) -> list[_Product]:  # noqa: ANN401 - PyAV's frame
+def _begun(
+    video: OpenVideo,
+    first: Any,  # noqa: ANN401 - PyAV's frame
+    wishes: Wishes,
+    *,
+    library: str | None,
+) -> list[_Product]:
     """Return the products that are wished, begun; the resized one last.
 
     Its writer may change timestamps of frames that need no scaling, which the others do not read.
@@ -159,7 +176,9 @@ def _begun(video: OpenVideo, first: Any, wishes: Wishes) -> list[_Product]:  # n
         begun.append(_Product(RAWFRAMES, lambda: FramesWriter(video, first, folder, recipe=recipe)))
     if wishes.gray is not None:
         file, look = wishes.gray
-        begun.append(_Product(GRAY, lambda: GrayWriter(video, first, file, recipe=look)))
+        begun.append(
+            _Product(GRAY, lambda: GrayWriter(video, first, file, recipe=look, library=library))
+        )
     if wishes.resized is not None:
         target, small = wishes.resized
         begun.append(_Product(RESIZED, lambda: ResizeWriter(video, first, target, recipe=small)))

@@ -76,19 +76,25 @@ def _rawframes(*, source: str, folder: str, recipe: Record, caps: Record) -> Rec
     return asdict(made)
 
 
-def _gray(*, source: str, target: str, recipe: Record, caps: Record) -> Record:
+def _gray(*, source: str, target: str, recipe: Record, library: str | None, caps: Record) -> Record:
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.gray import gray
 
-    made = gray(Path(source), Path(target), recipe=FrameRecipe(**recipe), caps=Caps(**caps))
+    made = gray(
+        Path(source),
+        Path(target),
+        recipe=FrameRecipe(**recipe),
+        caps=Caps(**caps),
+        library=library,
+    )
     return asdict(made)
 
 
-def _products(*, source: str, wishes: Record, caps: Record) -> Record:
+def _products(*, source: str, wishes: Record, library: str | None, caps: Record) -> Record:
     from kinetics_assets.media.product_facts import Wishes
     from kinetics_assets.media.products import make_products
 
-    return make_products(Path(source), Wishes.from_record(wishes), Caps(**caps))
+    return make_products(Path(source), Wishes.from_record(wishes), Caps(**caps), library=library)
 
 
 def _count_frames(*, source: str, recipe: Record, caps: Record) -> Record:

@@ -150,11 +150,14 @@ def _read(folder: Path, stage: Stage, *, digest: str) -> Taken | None:
 
 
 def _size_of(content: Path) -> int:
-    """Return the size of a file, or of all files in a folder, in bytes."""
-    if content.is_dir():
-        with os.scandir(content) as entries:
-            return sum(entry.stat().st_size for entry in entries)
-    return content.stat().st_size
+    """Return the size of a file, or of all files in a folder and those below it, in bytes."""
+    if not content.is_dir():
+        return content.stat().st_size
+    with os.scandir(content) as entries:
+        return sum(
+            _size_of(content / entry.name) if entry.is_dir() else entry.stat().st_size
+            for entry in entries
+        )
 
 
 def _holds(gray: Path, facts: FrameFacts) -> bool:

@@ -46,7 +46,9 @@ class NotCompiled(Exception):
     """There are no compiled kernels; says why. Never reaches a user: numba does the work."""
 
 
-def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
+def library_file(
+    is_right: Callable[[Path, str], bool], *, source: Path = SOURCE
+) -> tuple[Path, str]:
     """Return the file of the compiled kernels, and the name and version of their compiler.
 
     What is kept is found again by source, options, and what the compiler says of itself and of
@@ -55,6 +57,7 @@ def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
     Args:
         is_right: Asked once, before a new library is kept; a library that it refuses is not tried
             again. Takes its file and the name of the compiler.
+        source: What is compiled.
 
     Raises:
         NotCompiled: there is no C++ compiler, or none that makes right kernels.
@@ -70,13 +73,13 @@ def library_file(is_right: Callable[[Path, str], bool]) -> tuple[Path, str]:
         _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
         macros = facts.read_text(encoding="utf-8", errors="replace")
         name = _name_of(compiler, macros)
-        key = repr((SOURCE.read_bytes(), options(), compiler, macros))
+        key = repr((source.read_bytes(), options(), compiler, macros))
         path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
         if path.exists():
             return path, name
         refused = path.with_suffix(_REFUSED)
         if not refused.exists():
-            _run([compiler, *options(), *INERT, "-w", str(SOURCE), "-o", str(partial)])
+            _run([compiler, *options(), *INERT, "-w", str(source), "-o", str(partial)])
             if is_right(partial, name):
                 with partial.open("rb") as written:
                     os.fsync(written.fileno())  # or a power cut may leave a file full of holes
