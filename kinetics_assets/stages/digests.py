@@ -7,6 +7,7 @@ patch release of a decoder does not make terabytes stale; full versions are in t
 
 from __future__ import annotations
 
+from dataclasses import asdict, is_dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -46,6 +47,17 @@ def recipe_digest(stage: Stage, settings: Settings, *extra: str) -> str:
         extra: What else decides the bytes: for flow, the resolved engine and its profile.
     """
     return _digest(stage, _recipe(stage, settings), extra)
+
+
+def recipe_facts(stage: Stage, settings: Settings) -> dict[str, object]:
+    """Return in plain values what `recipe_digest` digests, for people who trace an output."""
+    parts = _recipe(stage, settings)
+    values = [asdict(p) if is_dataclass(p) and not isinstance(p, type) else p for p in parts]
+    return {
+        "revision": _REVISION.get(stage, 1),
+        "tools": {tool: version(tool).split(".")[0] for tool in _TOOLS.get(stage, ())},
+        "settings": values,
+    }
 
 
 def output_digest(recipe: str, input_sha256: str) -> str:

@@ -28,6 +28,7 @@ from kinetics_assets.io.annotation_store import class_versions, load_rows, read_
 from kinetics_assets.io.atomic import os_faults, write_chunks
 from kinetics_assets.stages.digests import recipe_digest
 from kinetics_assets.stages.flow_mixture import refuse_mixed_list
+from kinetics_assets.stages.list_history import HISTORY_SUFFIX, list_history
 from kinetics_assets.stages.list_parts import ListParts, list_parts
 from kinetics_assets.stages.pictures_job import ADOPTED
 
@@ -112,6 +113,11 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         changed |= _write_if_new(path, text)
         if FORMATS[kind].has_json:
             changed |= _write_if_new(layout.filelist(split, kind, suffix=".json"), as_json(entries))
+        history = list_history(
+            settings, layout, split, parts=parts, text=text, left_out=left_out[kind]
+        )
+        beside = layout.filelist(split, kind, suffix=HISTORY_SUFFIX)
+        changed |= _write_if_new(beside, [memoryview(history)])
         parts.save(layout, split)
     return ListsReport(
         split=split,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from kinetics_assets.core.errors import SettingsError
 from kinetics_assets.core.filelists import ListKind
 from kinetics_assets.core.settings import FrameRecipe, ListSettings
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
+from kinetics_assets.io.annotation_store import read_current
 from kinetics_assets.stages.filelists import ListsRefused, run_filelists
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import run_stage
@@ -110,3 +112,24 @@ def test_a_seed_gives_another_order_of_the_same_lines(order: ClassOrder) -> None
     assert shuffled != lines
     assert sorted(shuffled) == lines
     assert not run_filelists(seeded, order.split).changed
+
+
+def test_beside_each_list_stands_what_it_was_made_from(order: ClassOrder) -> None:
+    """Edition, recipes with their tools, and counts; no time and no path of this machine in it."""
+    order = prepared(order)
+    settings, layout = order.settings, order.layout
+    report = run_filelists(settings, order.split)
+    for kind, path in report.paths.items():
+        text = path.with_suffix(".history.json").read_text(encoding="utf-8")
+        history = json.loads(text)
+        assert history["list"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert history["list"]["lines"] == report.lines[kind]
+        edition = read_current(layout)[order.split]
+        assert history["edition"]["sha256"] == edition.sha256
+        assert sum(history["clips_by_recipe"].values()) == report.lines[kind]
+        assert str(settings.root) not in text
+    resized = json.loads(
+        layout.filelist(order.split, ListKind.RAWFRAMES, suffix=".history.json").read_text()
+    )["recipes"]
+    assert list(resized) == ["videos", "rawframes"]
+    assert resized["rawframes"]["tools"].keys() == {"av", "simplejpeg"}

@@ -1,0 +1,94 @@
+"""What a file list was made from, written beside it, so that a result can be traced and rebuilt.
+
+The file is called ``<list>.history.json``; ``<list>.json`` is a form of the list itself. It has no
+times, addresses or paths: equal lists made from equal things have equal histories. Where the
+edition came from is in ``annotations/edition.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from kinetics_assets.core.stages import Stage, input_of
+from kinetics_assets.io.annotation_store import read_current
+from kinetics_assets.stages.digests import recipe_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kinetics_assets.core.clips import Split
+    from kinetics_assets.core.layout import Layout
+    from kinetics_assets.core.settings import Settings
+    from kinetics_assets.stages.list_parts import ListParts
+
+HISTORY_SUFFIX = ".history.json"
+
+
+def list_history(
+    settings: Settings,
+    layout: Layout,
+    split: Split,
+    *,
+    parts: ListParts,
+    text: Iterable[bytes | memoryview],
+    left_out: Mapping[str, int],
+) -> bytes:
+    """Return the history of one list as JSON.
+
+    Args:
+        settings: Under which it was written.
+        layout: Of the dataset.
+        split: The list's.
+        parts: What is in it.
+        text: Its ``.txt`` form.
+        left_out: Rows that are not listed, by status and reason.
+    """
+    edition = read_current(layout)[split]
+    digest = hashlib.sha256()
+    for piece in text:
+        digest.update(piece)
+    recipes: Counter[str] = Counter()
+    engines: Counter[str] = Counter()
+    for facts in parts.facts.values():
+        for recipe, engine, profile, count in facts.makers:
+            recipes[recipe] += count
+            engines[f"{engine} ({profile})"] += count if engine else 0
+    record = {
+        "list": {"sha256": digest.hexdigest(), "lines": parts.listed, "left_out": dict(left_out)},
+        "edition": {
+            "sha256": edition.sha256,
+            "name": edition.name,
+            "rows": edition.rows,
+            "rejected": edition.rejected,
+        },
+        "recipes": {
+            stage.value: recipe_facts(stage, settings) for stage in _stages(parts.stage, settings)
+        },
+        "clips_by_recipe": dict(sorted(recipes.items())),
+        "clips_by_engine": {name: count for name, count in sorted(engines.items()) if count},
+        "order": {"shuffle": settings.filelists.shuffle, "seed": settings.filelists.seed},
+        "package": _package_version(),
+    }
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _package_version() -> str:
+    """Return the version of this package, or that it was not installed."""
+    try:
+        return version("kinetics-assets")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _stages(stage: Stage, settings: Settings) -> list[Stage]:
+    """Return `stage` and those whose outputs it is made from, the first one first."""
+    chain: list[Stage] = []
+    at: Stage | None = stage
+    while at is not None:
+        chain.insert(0, at)
+        at = input_of(at, frames_from=Stage(settings.rawframes.frames_from))
+    return chain
