@@ -9,8 +9,8 @@ import dagster as dg
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.partitions import asset_key
 from kinetics_assets.core.label_bridges import MERGED
+from kinetics_assets.core.merged_lists import LISTED, VERSIONS
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.stages.merged_lists import LISTED, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

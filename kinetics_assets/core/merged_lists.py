@@ -13,12 +13,24 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from kinetics_assets.core.classes import class_names
+from kinetics_assets.core.clips import Split
 from kinetics_assets.core.label_bridges import merged_indices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 _TIMES: Final = len("_000000_000010")
+
+
+VERSIONS: Final = {
+    "kinetics400": "k400",
+    "kinetics600": "k600",
+    "kinetics700": "k700",
+    "kinetics700_2020": "k700",
+}
+"""Datasets that can be merged, and the beginning of their lists' names."""
+LISTED: Final = (Split.TRAIN, Split.VAL)
+"""Splits that are merged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import AnnotationError, SettingsError
 from kinetics_assets.core.label_bridges import MERGED, merged_names
 from kinetics_assets.core.layout import Layout
-from kinetics_assets.core.merged_lists import MergedList, merged_training, merged_validation
+from kinetics_assets.core.merged_lists import (
+    LISTED,
+    VERSIONS,
+    MergedList,
+    merged_training,
+    merged_validation,
+)
 from kinetics_assets.io.annotation_store import (
     load_rows,
     read_current,
@@ -29,15 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kinetics_assets.core.settings import Settings
-
-VERSIONS: Final = {
-    "kinetics400": "k400",
-    "kinetics600": "k600",
-    "kinetics700": "k700",
-    "kinetics700_2020": "k700",
-}
-"""Datasets that can be merged, and the beginning of their lists' names."""
-LISTED: Final = (Split.TRAIN, Split.VAL)
 
 
 @dataclass(frozen=True, slots=True)
