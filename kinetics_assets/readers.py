@@ -24,9 +24,8 @@ import weakref
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +44,7 @@ class DamagedArchive(ValueError):
     """A file is no archive of pictures, or not what its own index says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Where a member is, in bytes from the start of the file."""
 
     header: int
