@@ -32,7 +32,7 @@ from kinetics_assets.core.settings import FrameRecipe, Limits
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.media.client import FrameFacts, MediaWorker
 from kinetics_assets.stages.frame_index import picture_names
-from kinetics_assets.stages.picture_checks import verified_sha256
+from kinetics_assets.stages.picture_checks import verified_pictures
 from kinetics_assets_tests.resources.media import colour_bars
 
 SIZE: Final = "340x256"
@@ -96,7 +96,7 @@ class Ours:
         """Return the cost of what the stage does before it publishes: hash all, decode some."""
         names = picture_names(Stage.RAWFRAMES, count=facts.frames, start_index=1)
         cpu, wall = self._cpu_seconds(), time.perf_counter()
-        verified_sha256(folder, names, facts=facts, worker=self._worker)
+        verified_pictures(folder, names, facts=facts, worker=self._worker)
         return Cost(self._cpu_seconds() - cpu, time.perf_counter() - wall)
 
     def close(self) -> None:

@@ -104,6 +104,10 @@ class Layout:
         """Return the folder of a split's frames and flow."""
         return self.base / f"rawframes_{split}"
 
+    def rawframes_of_size(self, split: Split, size: str) -> Path:
+        """Return the folder of a split's frames of a further size; "*" is a pattern of all."""
+        return self.base / f"rawframes_{split}_{size}"
+
     def audio(self, split: Split) -> Path:
         """Return the folder of a split's sound."""
         return self.base / f"audio_{split}"

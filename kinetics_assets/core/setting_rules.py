@@ -53,7 +53,30 @@ def validate(settings: Settings, *, where: str = "settings") -> Settings:
             remedy="Set filelists.seed to any whole number, so that the order can be had again.",
         )
     _check_sound(settings.audio_features, where=where)
+    _check_sizes(settings, where=where)
     return settings
+
+
+def _check_sizes(settings: Settings, *, where: str) -> None:
+    """Raise `SettingsError` when frames of further sizes do not fit other settings."""
+    recipe, storage = settings.rawframes, settings.storage
+    if recipe.size in recipe.also_sizes:
+        raise SettingsError(
+            f"{where}: rawframes.also_sizes repeats rawframes.size, {recipe.size!r}.",
+            remedy="Leave it out: frames of that size are made already.",
+        )
+    if recipe.also_sizes and storage.packing != "none":
+        raise SettingsError(
+            f"{where}: rawframes.also_sizes is set, and storage.packing is {storage.packing!r}.",
+            remedy="Only loose frames can have several sizes: set storage.packing to none, or"
+            " make each size in a dataset folder (KINETICS_ROOT) of its own.",
+        )
+    if recipe.also_sizes and storage.rawframes_folder is not None:
+        raise SettingsError(
+            f"{where}: rawframes.also_sizes is set, and storage.rawframes_folder too.",
+            remedy="Frames of several sizes lie under the root: drop one of the two, or put the"
+            " root on the other disk.",
+        )
 
 
 def _check_sound(recipe: AudioFeatureRecipe, *, where: str) -> None:
@@ -162,6 +185,10 @@ _RULES: dict[str, _Rule] = {
     "rawframes.size": (
         lambda value: bool(_SIZE.fullmatch(value)),
         'a short side ("256"), a fixed size ("340x256") or "original"',
+    ),
+    "rawframes.also_sizes": (
+        lambda sizes: all(map(_SIZE.fullmatch, sizes)) and len(set(sizes)) == len(sizes),
+        'sizes like "320", "340x256" and "original", each once',
     ),
     "rawframes.start_index": _one_of(0, 1),
     "rawframes.jpeg_quality": _between(1, 100),

@@ -200,6 +200,9 @@ class FrameRecipe:
     """How frames are made smaller. ``area`` averages and does not alias, ``bicubic`` is sharper and
     dearer; ``denseflow`` gives the pictures that denseflow and OpenCV give, aliased as theirs, and
     takes about twice as long. Flow is scaled denseflow's way always."""
+    also_sizes: tuple[str, ...] = ()
+    """Further sizes of frames that are written in the same decode, beside the others in
+    ``rawframes_<split>_<size>``; flow has the first size alone."""
     start_index: int = 1
     """Number of the first frame: 1 as MMAction2's readers assume, 0 as denseflow writes."""
     jpeg_quality: int = 95

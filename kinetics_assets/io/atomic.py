@@ -138,7 +138,12 @@ def sha256_of(path: Path) -> str:
 
 
 def folder_sha256(folder: Path, names: list[str]) -> str:
-    """Return the sha256 of the sorted lines ``<name> <sha256 of the file>`` of `names`.
+    """Return the sha256 of the sorted lines ``<name> <sha256 of the file>`` of `names`."""
+    return sha256_of_files(files_sha256(folder, names))
+
+
+def files_sha256(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the sha256 of each file `names` in `folder`, by name.
 
     For small files, of which there are many: each is read at once, in as few steps as possible.
     """
@@ -147,7 +152,7 @@ def folder_sha256(folder: Path, names: list[str]) -> str:
         for name in names:
             with open(f"{folder}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - in a hot loop
                 found[name] = hashlib.sha256(file.read()).hexdigest()
-    return sha256_of_files(found)
+    return found
 
 
 def sha256_of_files(found: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ denseflow's rule.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +21,7 @@ from kinetics_assets.media.picture import size_of
 from kinetics_assets.media.probe import check_size, open_video
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 def rawframes(source: Path, folder: Path, *, recipe: FrameRecipe, caps: Caps) -> FrameFacts:
     """Write each frame of `source` as ``img_%05d.jpg`` into the existing `folder`.
+
+    Those of further sizes go into existing folders in it, which have the names of the sizes.
 
     Returns:
         The number of pictures and their size.
@@ -64,15 +68,19 @@ class FramesWriter:
         """
         way = orientation(first)
         self._size = picture_size(first, way, video, recipe=recipe)
-        self._encode = frame_encoder(way, self._size, stored=size_of(first), recipe=recipe)
-        self._folder, self._start = folder, recipe.start_index
+        self._encoders: dict[str, Callable[[Any], bytes]] = {}
+        for text in (recipe.size, *recipe.also_sizes):
+            size = picture_size(first, way, video, recipe=replace(recipe, size=text))
+            below = "" if text == recipe.size else f"{text}/"
+            self._encoders[below] = frame_encoder(way, size, stored=size_of(first), recipe=recipe)
+        self._folder, self._start, self._count = folder, recipe.start_index, 0
         self._written: dict[str, str] = {}
 
     @property
     def facts(self) -> FrameFacts:
-        """Number of the pictures so far, their size and sha256."""
+        """Number and size of the pictures so far; their sha256 has those of further sizes too."""
         return FrameFacts(
-            len(self._written),
+            self._count,
             self._size.width_px,
             self._size.height_px,
             sha256_of_files(self._written),
@@ -84,10 +92,13 @@ class FramesWriter:
         Raises:
             OSError: It cannot be written.
         """
-        data = self._encode(frame)
-        name = f"img_{self._start + len(self._written):05d}.jpg"
-        _write(f"{self._folder}/{name}", data)
-        self._written[name] = sha256(data).hexdigest()
+        number = self._start + self._count
+        for below, encode in self._encoders.items():
+            data = encode(frame)
+            name = f"{below}img_{number:05d}.jpg"
+            _write(f"{self._folder}/{name}", data)
+            self._written[name] = sha256(data).hexdigest()
+        self._count += 1
 
     def __enter__(self) -> Self:
         return self

@@ -124,8 +124,10 @@ class Ahead:
         """Return about how many bytes a hand-over of the clip for `stage` takes."""
         recipe = self._order.settings.rawframes
         given = Size(source.width_px or 1, source.height_px or 1)
-        size = frame_size(given, parse_size(recipe.size), upscale=recipe.upscale)
-        pixels = (source.frames_decoded or 1) * size.width_px * size.height_px
+        wanted = [recipe.size, *(recipe.also_sizes if stage is Stage.RAWFRAMES else ())]
+        sizes = [frame_size(given, parse_size(one), upscale=recipe.upscale) for one in wanted]
+        area = sum(size.width_px * size.height_px for size in sizes)
+        pixels = (source.frames_decoded or 1) * area
         return int(pixels * _BYTES_PER_PIXEL[stage])
 
 

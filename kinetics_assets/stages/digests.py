@@ -82,7 +82,7 @@ def _recipe(stage: Stage, settings: Settings) -> tuple[object, ...]:
         Stage.ANNOTATIONS: (),
         Stage.VIDEOS: (settings.videos,),
         Stage.RESIZED: (settings.resized.effective(),),
-        Stage.RAWFRAMES: (*size, frames.scaling),
+        Stage.RAWFRAMES: (*size, frames.scaling, frames.also_sizes),
         Stage.FLOW: (*size, settings.flow.bound_px),
         Stage.AUDIO: (settings.audio,),
         Stage.AUDIO_FEATURES: (settings.audio_features,),

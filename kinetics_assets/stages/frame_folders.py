@@ -125,7 +125,7 @@ class FolderStore:
             if not own:
                 return
             if into is not None:
-                _keep(path, own, into / path.name)
+                keep_files(path, own, into / path.name)
             temp = temp_path(path, stage=self.stage)
             temp.mkdir()
             _link_others(self.stage, path, temp)
@@ -170,7 +170,7 @@ def read_index(stage: Stage, folder: Path) -> FrameIndex | None:
         return None
 
 
-def _keep(folder: Path, names: Sequence[str], kept: Path) -> None:
+def keep_files(folder: Path, names: Sequence[str], kept: Path) -> None:
     """Let the folder `kept`, on another disk if need be, hold the files `names` of `folder`."""
     kept.mkdir(parents=True, exist_ok=True)
     for name in names:

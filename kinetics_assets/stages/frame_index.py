@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kinetics_assets.core.layout import FLOW_INDEX, FRAMES_INDEX
 from kinetics_assets.core.stages import Stage
@@ -32,6 +33,9 @@ class FrameIndex:
     engine: str = ""
     profile: str = ""
     bound_px: float | None = None
+    also: Mapping[str, Mapping[str, Any]] | None = None
+    """Of frames in further sizes, by size: ``width_px``, ``height_px``, ``size_bytes`` of all and
+    ``sha256``; None where there are none."""
 
     def plain(self) -> dict[str, object]:
         """Return the fields that say something."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from kinetics_assets.io.atomic import folder_sha256
+from kinetics_assets.io.atomic import files_sha256, sha256_of_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +20,20 @@ DECODED_EVERY: Final = 16
 """Of pictures whose bytes are known to be the encoder's, one in so many is decoded."""
 
 
-def verified_sha256(
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What is known of pictures that are whole."""
+
+    sha256: str
+    """Of the pictures in the folder itself."""
+    also: dict[str, dict[str, Any]] | None
+    """Of those in further sizes, as a `FrameIndex` has it."""
+
+
+def verified_pictures(
     folder: Path, names: list[str], *, facts: FrameFacts, worker: MediaWorker
-) -> str:
-    """Return the sha256 of the pictures `names` in `folder`, once they are known to be whole.
+) -> Verified:
+    """Return what is known of the pictures `names` in `folder`, once they are known to be whole.
 
     Where the encoder's own sha256 is known, they are read back and compared with it: no byte that
     was lost or altered on the way to the disk survives that, which decoding cannot say. The first,
@@ -29,8 +41,8 @@ def verified_sha256(
     of which nobody knows what they were are decoded one by one.
 
     Args:
-        folder: Holds the pictures.
-        names: All of them.
+        folder: Holds the pictures; each folder in it holds those of a further size.
+        names: All of one size.
         facts: What is known of them.
         worker: Decodes.
 
@@ -38,15 +50,31 @@ def verified_sha256(
         ClipError: Pictures are missing or do not decode.
         OSError: They are not what the encoder gave: the machine's fault, not the clip's.
     """
-    if not facts.sha256:
-        worker.check_pictures(folder, names)
-        return folder_sha256(folder, names)
-    sha256 = folder_sha256(folder, names)
-    if sha256 != facts.sha256:
+    sizes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    known = {} if facts.sha256 else _decoded(folder, sizes, names, worker)
+    paths = [*names, *(f"{size}/{name}" for size in sizes for name in names)]
+    hashes = files_sha256(folder, paths)
+    if facts.sha256 and sha256_of_files(hashes) != facts.sha256:
         text = "pictures read back are not those that were written"
         raise OSError(errno.EIO, text, str(folder))
-    worker.check_pictures(folder, _some(names))
-    return sha256
+    found = known or _decoded(folder, sizes, _some(names), worker)
+    also = {
+        size: {
+            "width_px": found[size].width_px,
+            "height_px": found[size].height_px,
+            "sha256": sha256_of_files({name: hashes[f"{size}/{name}"] for name in names}),
+            "size_bytes": sum((folder / size / name).stat().st_size for name in names),
+        }
+        for size in sizes
+    }
+    return Verified(sha256_of_files({name: hashes[name] for name in names}), also or None)
+
+
+def _decoded(
+    folder: Path, sizes: Sequence[str], names: Sequence[str], worker: MediaWorker
+) -> dict[str, FrameFacts]:
+    """Return what decoding the pictures `names` of each size gave, by size; "" is the first one."""
+    return {size: worker.check_pictures(folder / size, names) for size in ("", *sizes)}
 
 
 def _some(names: Sequence[str]) -> list[str]:

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kinetics_assets.core.layout import packing_of
+from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.frame_archives import ArchiveStore
 from kinetics_assets.stages.frame_folders import FolderStore
+from kinetics_assets.stages.frame_sizes import SizedFolderStore
 
 if TYPE_CHECKING:
     from kinetics_assets.core.clips import ClipId
     from kinetics_assets.core.manifest import ManifestRow
     from kinetics_assets.core.settings import Packing
-    from kinetics_assets.core.stages import Stage
     from kinetics_assets.stages.frame_index import FrameIndex, Held
     from kinetics_assets.stages.order import ClassOrder
 
@@ -95,7 +96,8 @@ class PictureStores:
 
     def _form(self, packing: Packing) -> PictureStore:
         if packing == "none":
-            return FolderStore(self.stage, self.order)
+            store = SizedFolderStore if self.stage is Stage.RAWFRAMES else FolderStore
+            return store(self.stage, self.order)
         return ArchiveStore(self.stage, self.order, packing)
 
 

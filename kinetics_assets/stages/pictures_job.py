@@ -15,7 +15,7 @@ from kinetics_assets.stages.digests import output_digest, recipe_digest
 from kinetics_assets.stages.files import file_is_there
 from kinetics_assets.stages.frame_index import FrameIndex, picture_names
 from kinetics_assets.stages.job import blocked_row, failed_row, now_utc
-from kinetics_assets.stages.picture_checks import verified_sha256
+from kinetics_assets.stages.picture_checks import verified_pictures
 from kinetics_assets.stages.picture_stores import PictureStores
 from kinetics_assets.stages.storage import place_rawframes
 
@@ -274,9 +274,10 @@ class PicturesJob:
             msg = f"{facts.frames} pictures came of a clip of {frames} frames."
             raise EncodeFailed(msg)
         if adopted or made.are_checked:
-            sha256 = folder_sha256(temp, names)
+            sha256, also = folder_sha256(temp, names), None
         else:
-            sha256 = verified_sha256(temp, names, facts=facts, worker=desk.worker)
+            verified = verified_pictures(temp, names, facts=facts, worker=desk.worker)
+            sha256, also = verified.sha256, verified.also
         made_digest = self._adopted_digest() if adopted else self._made_from(source)
         index = FrameIndex(
             count=facts.frames,
@@ -288,6 +289,7 @@ class PicturesJob:
             engine=made.engine,
             profile=made.profile,
             bound_px=self.bound_px,
+            also=also,
         )
         ok = ManifestRow(
             clip=row.clip,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.media.product_facts import Wishes
 from kinetics_assets.media.tools import versions
@@ -60,6 +62,7 @@ class RawframesJob(PicturesJob):
             made = ahead.make(video, wishes, worker=worker).rawframes
             if isinstance(made, FrameFacts):
                 return made
-            for picture in folder.iterdir():
-                picture.unlink()
+            with os_faults(f"emptying {folder}"):
+                shutil.rmtree(folder)
+                folder.mkdir()
         return worker.rawframes(video, folder, recipe=self._recipe)

@@ -17,6 +17,7 @@ from kinetics_assets.verify.packed import check_packed
 from kinetics_assets.verify.pictures import INDEX, PREFIXES, check_pictures, shown
 from kinetics_assets.verify.rows import interrupted
 from kinetics_assets.verify.shards import check_shards
+from kinetics_assets.verify.sizes import check_sizes, size_roots
 
 if TYPE_CHECKING:
     from kinetics_assets.core.clips import Split
@@ -69,9 +70,13 @@ def check_files(
         for row in clips.values():
             if row.status is Status.OK and row.path:
                 _check_output(layout, stage, row, expected, report, hash_content=hash_content)
+                if stage is Stage.RAWFRAMES:
+                    others = check_sizes(layout, split, row, report, hash_content=hash_content)
+                    expected.folders.update(others)
     spared = {folder_name(label) for label in unsettled}
     chosen = None if labels is None else {folder_name(label) for label in labels}
-    for root in dict.fromkeys(layout.stage_root(split, stage) for stage in ALL_CLASS_STAGES):
+    roots = [layout.stage_root(split, stage) for stage in ALL_CLASS_STAGES]
+    for root in dict.fromkeys([*roots, *size_roots(layout, split)]):
         _check_names(layout, root, expected, report, spared=spared, chosen=chosen)
 
 

@@ -19,6 +19,7 @@ from kinetics_assets.core.settings import (
     ListSettings,
     ResizeRecipe,
     Settings,
+    StorageSettings,
     digest,
 )
 
@@ -122,6 +123,20 @@ def test_a_shuffle_needs_a_seed() -> None:
     assert validate(_with("filelists", shuffle=True, seed=0)).filelists == ListSettings(
         shuffle=True, seed=0
     )
+
+
+def test_further_sizes_are_loose_and_under_the_root() -> None:
+    """What cannot be had is refused with the setting that stands against it."""
+    more = _with("rawframes", also_sizes=("320", "340x256"))
+    assert validate(more).rawframes.also_sizes == ("320", "340x256")
+    for table in (StorageSettings(packing="tar"), StorageSettings(rawframes_folder=Path("/disk"))):
+        with pytest.raises(SettingsError, match=r"also_sizes is set, and storage\."):
+            validate(replace(more, storage=table))
+    with pytest.raises(SettingsError, match="repeats"):
+        validate(_with("rawframes", also_sizes=("256",)))
+    for bad in (("320", "320"), ("0",), ("../x",)):
+        with pytest.raises(SettingsError, match="each once"):
+            validate(_with("rawframes", also_sizes=bad))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from kinetics_assets.core.settings import Limits
 from kinetics_assets.io.atomic import folder_sha256
 from kinetics_assets.media.client import FrameFacts, MediaWorker
 from kinetics_assets.media.jpeg import encode_gray
-from kinetics_assets.stages.picture_checks import DECODED_EVERY, verified_sha256
+from kinetics_assets.stages.picture_checks import DECODED_EVERY, Verified, verified_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +41,9 @@ def facts(tmp_path: Path) -> FrameFacts:
 def test_sound_pictures_pass(tmp_path: Path, facts: FrameFacts, worker: MediaWorker) -> None:
     """With or without knowledge of what they were, the folder's sha256 is returned."""
     unknown = replace(facts, sha256="")
-    assert verified_sha256(tmp_path, NAMES, facts=facts, worker=worker) == facts.sha256
-    assert verified_sha256(tmp_path, NAMES, facts=unknown, worker=worker) == facts.sha256
+    wanted = Verified(facts.sha256, None)
+    assert verified_pictures(tmp_path, NAMES, facts=facts, worker=worker) == wanted
+    assert verified_pictures(tmp_path, NAMES, facts=unknown, worker=worker) == wanted
 
 
 @pytest.mark.parametrize("number", [0, 5, len(NAMES) - 1])
@@ -55,7 +56,7 @@ def test_one_changed_bit_is_found(
     data[at] ^= 1
     (tmp_path / NAMES[number]).write_bytes(data)
     with pytest.raises(OSError, match="not those that were written"):
-        verified_sha256(tmp_path, NAMES, facts=facts, worker=worker)
+        verified_pictures(tmp_path, NAMES, facts=facts, worker=worker)
 
 
 def test_a_lost_end_is_found(tmp_path: Path, facts: FrameFacts, worker: MediaWorker) -> None:
@@ -63,7 +64,7 @@ def test_a_lost_end_is_found(tmp_path: Path, facts: FrameFacts, worker: MediaWor
     with (tmp_path / NAMES[7]).open("r+b") as file:
         file.truncate(200)
     with pytest.raises(OSError, match="not those that were written"):
-        verified_sha256(tmp_path, NAMES, facts=facts, worker=worker)
+        verified_pictures(tmp_path, NAMES, facts=facts, worker=worker)
 
 
 def test_an_encoder_that_is_broken_is_found(
@@ -74,7 +75,7 @@ def test_an_encoder_that_is_broken_is_found(
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
     broken = replace(facts, sha256=folder_sha256(tmp_path, NAMES))
     with pytest.raises(errors.Undecodable, match=NAMES[0]):
-        verified_sha256(tmp_path, NAMES, facts=broken, worker=worker)
+        verified_pictures(tmp_path, NAMES, facts=broken, worker=worker)
 
 
 def test_pictures_of_unknown_origin_are_decoded_one_by_one(
@@ -84,4 +85,4 @@ def test_pictures_of_unknown_origin_are_decoded_one_by_one(
     cut = (tmp_path / NAMES[3]).read_bytes()[:-40]
     (tmp_path / NAMES[3]).write_bytes(cut)
     with pytest.raises(errors.Undecodable, match=NAMES[3]):
-        verified_sha256(tmp_path, NAMES, facts=replace(facts, sha256=""), worker=worker)
+        verified_pictures(tmp_path, NAMES, facts=replace(facts, sha256=""), worker=worker)
