@@ -26,7 +26,10 @@ from kinetics_assets.commands.preparation import Outcome, Wanted
 from kinetics_assets.commands.preparation import prepare as make
 from kinetics_assets.core.classes import parse_dataset
 from kinetics_assets.core.clips import Split
+from kinetics_assets.core.layout import Layout
 from kinetics_assets.io.settings_file import load_settings
+from kinetics_assets.io.stored_editions import stored_edition
+from kinetics_assets.sources.list_places import is_named
 
 DEFAULT_JOBS = max(1, min(4, len(os.sched_getaffinity(0))))
 _SHOWN_CHARACTERS = 160
@@ -47,7 +50,12 @@ _SHOWN_CHARACTERS = 160
 @click.option(
     "--annotations",
     metavar="SRC",
-    help="official, backup, or a path or URL; gets the lists anew.",
+    help="official, official_delta, backup, crawler, cvdf, or a path or URL; gets the lists anew.",
+)
+@click.option(
+    "--edition",
+    metavar="HASH",
+    help="Make a list current again that was used before, by the first digits of its sha256.",
 )
 @click.option(
     "--local",
@@ -89,6 +97,7 @@ def prepare(
     labels: tuple[str, ...],
     stages: str,
     annotations: str | None,
+    edition: str | None,
     local: tuple[Path, ...],
     adopt: tuple[Path, ...],
     jobs: int,
@@ -107,8 +116,13 @@ def prepare(
     wanted_splits = chosen_splits(splits, default=(Split.TRAIN, Split.VAL))
     wanted_stages = chosen_stages(stages)
     variables = {"KINETICS_ROOT": str(root_to_make(root)), "KINETICS_DATASETS": dataset}
+    if annotations is not None and edition is not None:
+        raise click.UsageError("--annotations and --edition exclude each other.")
     if annotations is not None:
         variables["KINETICS_ANNOTATIONS__SOURCE"] = _annotation_source(annotations)
+    if edition is not None:
+        layout = Layout.of(load_settings(dataset, root=root))
+        variables["KINETICS_ANNOTATIONS__SOURCE"] = str(stored_edition(layout, edition))
     if local:
         variables["KINETICS_SOURCES__LOCAL_FOLDERS"] = folder_list(local)
     if adopt:
@@ -122,7 +136,7 @@ def prepare(
             stages=wanted_stages,
             labels=wanted_labels,
             retry_now=retry_now,
-            new_annotations=annotations is not None,
+            new_annotations=annotations is not None or edition is not None,
             jobs=jobs,
             archives=archives,
         )
@@ -179,5 +193,5 @@ def _shortened(text: str) -> str:
 def _annotation_source(text: str) -> str:
     """Return the annotation source with a path made absolute."""
     path = Path(text).expanduser()
-    is_path = text not in {"official", "backup"} and "://" not in text
+    is_path = not is_named(text) and "://" not in text
     return str(path.absolute()) if is_path else text
