@@ -19,6 +19,7 @@ from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.picture_stores import PictureStores
 from kinetics_assets.stages.run import needs_work, run_stage
 from kinetics_assets.verify import Problem, verify_dataset
+from kinetics_assets_tests.stages.taken_down import left_of, taken
 from kinetics_assets_tests.trees import public_files
 
 Changed = Callable[..., ClassOrder]
@@ -115,7 +116,7 @@ def test_a_size_that_is_wanted_no_more_goes(sized: ClassOrder) -> None:
 
 
 def test_retired_frames_are_kept_in_all_sizes(sized: ClassOrder, tmp_path: Path) -> None:
-    """Nothing is lost when a clip leaves the list, and nothing stays in its place."""
+    """Nothing is lost when a clip leaves the list, nothing stays of one that is taken down."""
     row = ok_rows(sized)[0]
     before = {
         size: {path.name: path.read_bytes() for path in folder_of(sized, row, size).iterdir()}
@@ -126,3 +127,6 @@ def test_retired_frames_are_kept_in_all_sizes(sized: ClassOrder, tmp_path: Path)
         kept = tmp_path / "kept" / row.clip.name / size
         assert {p.name: p.read_bytes() for p in kept.iterdir() if p.is_file()} == files
         assert not folder_of(sized, row, size).exists()
+    other = ok_rows(sized)[1].clip
+    taken([sized.settings], other.name)
+    assert not left_of(sized.layout.base, other)
