@@ -164,14 +164,9 @@ def parts_of(pool: Path, took: Took, *, folder: Path) -> dict[str, float]:
             sums[part] = sums.get(part, 0.0) + seconds
         shutil.rmtree(made_here)
     for stage, figures in took["stages"].items():
-        known = {part: s for part, s in sums.items() if part.startswith(f"{stage}:")}
-        hashing = known.pop(f"{stage}: hash")
-        sums[f"{stage}: start of children, messages"] = figures["children_cpu_s"] - sum(
-            known.values()
-        )
-        sums[f"{stage}: journal, flush, rename, rest of the parent"] = (
-            figures["own_cpu_s"] - hashing
-        )
+        known = sum(seconds for part, seconds in sums.items() if part.startswith(f"{stage}:"))
+        rest = figures["children_cpu_s"] + figures["own_cpu_s"] - known
+        sums[f"{stage}: rest (start of children, messages, journal, flush)"] = rest
     return dict(sorted(sums.items()))
 
 
