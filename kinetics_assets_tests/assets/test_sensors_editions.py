@@ -17,8 +17,11 @@ from kinetics_assets.assets.sensors_editions import editions_sensor
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.manifest import reconcile
 from kinetics_assets.core.settings import AnnotationSettings, Settings
-from kinetics_assets.io.annotation_store import read_current
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.annotation_store import load_class_rows, read_current
+from kinetics_assets.io.manifests import write_manifest
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets_tests.assets.conftest import Materialise
 from kinetics_assets_tests.list_server import ListServer
@@ -152,46 +155,53 @@ def test_both_sensors_are_off_until_somebody_wants_them(settings: Settings) -> N
 DONE = [name for name in class_names("demo") if name != ABSENT]
 
 
+def make(settings: Settings, label: str, *stages: Stage) -> None:
+    """Write the manifests that runs of a class would write, as if no clip could be had."""
+    layout = Layout.of(settings)
+    annotated = load_class_rows(layout, Split.TRAIN, label)
+    for stage in stages:
+        rows = reconcile(annotated.clips, [], edition=annotated.edition).values()
+        write_manifest(layout, Split.TRAIN, stage, label, rows=rows)
+
+
 def test_changed_classes_are_launched_once_and_a_few_at_a_time(
-    settings: Settings, instance: dg.DagsterInstance, materialise: Materialise, tmp_path: Path
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     """Exactly the classes that were made and have other rows now, by keys of class and hash."""
-    materialise("annotations")
+    run_annotations(settings)
     assert launch(settings, instance)[2] == "No class that was made has other rows now."
-    made = DONE[: MOST_AT_ONCE + 1]
-    for label in made:
-        assert materialise("train/videos", partition=label).success
-    assert materialise("train/resized", partition=made[0]).success
-    rows = {label: [f"{number:011}"] for number, label in enumerate([*made, ABSENT])}
+    for label in DONE:
+        make(settings, label, Stage.VIDEOS)
+    make(settings, DONE[0], Stage.RESIZED)
+    assert len(DONE) == MOST_AT_ONCE + 1
+    rows = {label: [f"{number:011}"] for number, label in enumerate([*DONE, ABSENT])}
     write_lists(tmp_path / "lists", rows=rows)
-    materialise("annotations")
+    run_annotations(settings)
     first, cursor, _ = launch(settings, instance)
     second, cursor, _ = launch(settings, instance, cursor)
-    assert [r.partition_key for r in (*first, *second)] == made
+    assert [r.partition_key for r in (*first, *second)] == DONE
     assert len(first) == MOST_AT_ONCE
-    assert len({r.run_key for r in (*first, *second)}) == len(made)
+    assert len({r.run_key for r in (*first, *second)}) == len(DONE)
     assert all(f"train-{r.partition_key}-" in (r.run_key or "") for r in first)
-    stages = [key.path[-1] for key in first[0].asset_selection or ()]
-    assert stages == ["videos", "resized"]
+    assert [key.path[-1] for key in first[0].asset_selection or ()] == ["videos", "resized"]
     assert [key.path[-1] for key in first[1].asset_selection or ()] == ["videos"]
     assert "launched already" in launch(settings, instance, cursor)[2]
-    asked = json.loads(cursor or "")["asked"]
-    assert sorted(asked) == sorted(f"train/{label}" for label in made)
-    for label in made:
-        assert not materialise("train/videos", partition=label).success
+    assert sorted(json.loads(cursor or "")["asked"]) == sorted(f"train/{c}" for c in DONE)
+    for label in DONE:
+        make(settings, label, Stage.VIDEOS)
     requests, cursor, why = launch(settings, instance, cursor)
     assert (requests, json.loads(cursor or "")["asked"]) == ([], {})
     assert why == "No class that was made has other rows now."
 
 
 def test_runs_under_way_are_waited_for(
-    settings: Settings, instance: dg.DagsterInstance, materialise: Materialise, tmp_path: Path
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     """The rate limit counts runs of this sensor that are queued or at work."""
-    materialise("annotations")
-    assert materialise("train/videos", partition=EMPTY).success
+    run_annotations(settings)
+    make(settings, EMPTY, Stage.VIDEOS)
     write_lists(tmp_path / "lists", rows={EMPTY: ["ccccccccccc"]})
-    materialise("annotations")
+    run_annotations(settings)
     job = dataset_definitions(settings).resolve_job_def("demo_prepare")
     tags = {"dagster/sensor_name": "demo_changed_classes"}
     for _ in range(MOST_AT_ONCE):
