@@ -120,6 +120,12 @@ def _one_of(*choices: object) -> _Rule:
     return (lambda value: value in choices), " or ".join(str(choice) for choice in choices)
 
 
+def _if_set(rule: _Rule) -> _Rule:
+    """Return the `rule` for a value that may also be None."""
+    is_good, allowed = rule
+    return (lambda value: value is None or is_good(value)), allowed
+
+
 def _address(*needed: str, optional: tuple[str, ...] = ()) -> _Rule:
     """Return the rule that a text has the placeholders `needed` and no others but `optional`."""
     text = " and ".join(f"{{{name}}}" for name in (*needed, *optional)) or "none"
@@ -180,8 +186,8 @@ _RULES: dict[str, _Rule] = {
         "an even number from 2 to 8192",
     ),
     "resized.gop": _at_least(1),
-    "resized.preset": _one_of(*_PRESETS),
-    "resized.crf": _between(0, 51),
+    "resized.preset": _if_set(_one_of(*_PRESETS)),
+    "resized.crf": _if_set(_between(0, 51)),
     "rawframes.size": (
         lambda value: bool(_SIZE.fullmatch(value)),
         'a short side ("256"), a fixed size ("340x256") or "original"',

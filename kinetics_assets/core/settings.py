@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from kinetics_assets.core.encodings import Encoding, fitted
 
 Upstream = Literal["videos", "resized"]
 Packing = Literal["none", "tar", "zip"]
@@ -155,12 +157,12 @@ class ResizeRecipe:
     """Length of the shorter side of the upright picture."""
     gop: int = 16
     """Largest distance of key frames, in frames; 16 is what the field calls dense."""
-    preset: str = "veryfast"
-    """x264 preset."""
-    crf: int = 21
-    """x264 constant rate factor."""
-    x264_params: str = "trellis=1"
-    """Further x264 parameters."""
+    preset: str | None = None
+    """x264 preset; by default one fitted to how much smaller the clip gets, with what follows."""
+    crf: float | None = None
+    """x264 constant rate factor; by default the fitted one, 21 beside a preset of your own."""
+    x264_params: str | None = None
+    """Further x264 parameters; by default the fitted ones, none beside a preset of your own."""
     keep_audio: bool = True
     """Copy the audio stream."""
     upscale: bool = False
@@ -171,6 +173,18 @@ class ResizeRecipe:
         """What follows ``videos_<split>_`` in the folder's name, for example 256p_dense_cache."""
         dense = "_dense" if self.gop == DENSE_GOP else ""
         return f"{self.short_side_px}p{dense}_cache"
+
+    def encoding(self, short_side_px: int) -> Encoding:
+        """Return how a clip whose short side now has `short_side_px` is encoded; settings win."""
+        if self.preset is None:
+            base = fitted(short_side_px, self.short_side_px)
+        else:
+            base = Encoding(self.preset, 21, "")
+        return replace(
+            base,
+            crf=base.crf if self.crf is None else self.crf,
+            x264_params=base.x264_params if self.x264_params is None else self.x264_params,
+        )
 
     def effective(self) -> ResizeRecipe:
         """Return the recipe with a named recipe's fixed values put in."""

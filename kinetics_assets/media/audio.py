@@ -32,7 +32,7 @@ def audio_packets(
     Returns:
         PyAV's packets in decoding order; empty without sound, or where the codec does not fit.
     """
-    with open_video(path, caps) as video:
+    with open_video(path, caps, decoders=FIT_FOR_MP4) as video:
         if not can_copy(video):
             return []
         import av
@@ -66,11 +66,12 @@ def _span(
     for packet in video.input.demux(audio):
         if packet.dts is None or packet.pts is None:
             continue
-        time = packet.pts * tick
-        if end is not None and time >= end:
-            break
-        if end is not None and time < first:
-            continue
+        if end is not None:
+            time = packet.pts * tick
+            if time >= end:
+                break
+            if time < first:
+                continue
         packet.pts -= shift
         packet.dts -= shift
         kept.append(packet)

@@ -30,7 +30,7 @@ class EncoderSettings:
     size: Size
     """Even sides."""
     preset: str
-    crf: int
+    crf: float
     gop: int | None = None
     """Largest distance of key frames, in frames; None is the encoder's default."""
     x264_params: str = ""
@@ -41,7 +41,7 @@ class EncoderSettings:
     @property
     def options(self) -> dict[str, str]:
         """Options of libx264; one thread, since bytes depend on the number of threads."""
-        options = {"preset": self.preset, "crf": str(self.crf), "threads": "1"}
+        options = {"preset": self.preset, "crf": f"{self.crf:g}", "threads": "1"}
         return options | ({"x264-params": self.x264_params} if self.x264_params else {})
 
 
@@ -78,6 +78,7 @@ class VideoWriter:
         self._usual_ticks = max(1, round(1 / (rate * self._tick)))
         self._last_ticks: int | None = None
         self._audio = list(reversed(audio))
+        self._audio_ticks: Fraction | None = None
         self._audio_stream = target.add_stream_from_template(video.audio) if audio else None
         self.frames = 0
 
@@ -109,10 +110,18 @@ class VideoWriter:
         """Write video packets, and before each the sound that is due."""
         for packet in packets:
             if self._audio and packet.dts is not None:
-                due = packet.dts * Fraction(packet.time_base)
-                while self._audio and self._audio[-1].dts * self._audio[-1].time_base <= due:
-                    self._mux_sound()
+                self._mux_sound_due(packet)
             self._target.mux(packet)
+
+    def _mux_sound_due(self, picture: Any) -> None:  # noqa: ANN401 - PyAV's packet
+        """Write the sound packets whose time is not after that of `picture`."""
+        if self._audio_ticks is None:
+            # all packets of a stream have one time base, and fractions are slow to compare
+            self._audio_ticks = Fraction(self._audio[-1].time_base) / Fraction(picture.time_base)
+        ticks, per = self._audio_ticks.as_integer_ratio()
+        due = picture.dts * per
+        while self._audio and self._audio[-1].dts * ticks <= due:
+            self._mux_sound()
 
     def _mux_sound(self) -> None:
         """Write the next sound packet."""

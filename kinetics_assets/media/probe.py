@@ -22,7 +22,7 @@ from kinetics_assets.core.geometry import SQUARE
 from kinetics_assets.media.sniff import Container, sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _MICROSECONDS = 1_000_000
@@ -91,7 +91,9 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(path: Path, caps: Caps, *, fast: bool = False) -> Iterator[OpenVideo]:
+def open_video(
+    path: Path, caps: Caps, *, fast: bool = False, decoders: Iterable[str] | None = None
+) -> Iterator[OpenVideo]:
     """Yield the video at `path`, open and within the caps as far as its header tells.
 
     Args:
@@ -99,13 +101,15 @@ def open_video(path: Path, caps: Caps, *, fast: bool = False) -> Iterator[OpenVi
         caps: Limits; checked again on decoded frames.
         fast: Leave out the deblocking filter: frames are counted and checked as before, but their
             pixels are rough. For files that we wrote ourselves.
+        decoders: All that libav may use to describe the streams; None means any. It decodes the
+            first picture for it, which whoever wants packets of sound need not pay for.
 
     Raises:
         ClipError: The content is at fault.
         OSError: The file cannot be read.
     """
     container = sniff(path)
-    with open_file(path, container, what="The header") as source:
+    with open_file(path, container, what="The header", decoders=decoders) as source:
         stream = _video_stream(source)
         context = stream.codec_context
         if context is None:
@@ -121,13 +125,16 @@ def open_video(path: Path, caps: Caps, *, fast: bool = False) -> Iterator[OpenVi
         yield OpenVideo(path, container, caps, source, stream, audio)
 
 
-def open_file(path: Path, container: Container, *, what: str) -> Any:  # noqa: ANN401 - PyAV's object
+def open_file(
+    path: Path, container: Container, *, what: str, decoders: Iterable[str] | None = None
+) -> Any:  # noqa: ANN401 - PyAV's object
     """Return the file at `path`, opened by the one demuxer that its first bytes call for.
 
     Args:
         path: Absolute.
         container: As `sniff` found.
         what: Is said not to be readable, if it is not.
+        decoders: See `open_video`.
 
     Raises:
         ClipError: The content is at fault.
@@ -135,6 +142,9 @@ def open_file(path: Path, container: Container, *, what: str) -> Any:  # noqa: A
     """
     import av
 
+    options = {"protocol_whitelist": "file"}
+    if decoders is not None:
+        options["codec_whitelist"] = ",".join(sorted(decoders))
     try:
         # "file:" and the white list: no part of a name or of the content is ever an address
         return av.open(
@@ -142,7 +152,7 @@ def open_file(path: Path, container: Container, *, what: str) -> Any:  # noqa: A
             mode="r",
             format=container.demuxer,
             metadata_errors="replace",
-            container_options={"protocol_whitelist": "file"},
+            container_options=options,
         )
     except av.error.EOFError as error:
         raise Truncated("The file ends with its header.") from error

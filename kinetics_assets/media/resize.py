@@ -82,14 +82,15 @@ class ResizeWriter:
         sound = []
         if recipe.keep_audio and video.audio is not None:
             sound = audio_packets(video.path, video.caps, first=self._origin * video.time_base)
+        encoding = recipe.encoding(min(first.width, first.height))
         self._scale = yuv_maker("BICUBIC", full_range=False)
         self._stored = self._way.undo(size)
         settings = EncoderSettings(
             size=size,
-            preset=recipe.preset,
-            crf=recipe.crf,
+            preset=encoding.preset,
+            crf=encoding.crf,
             gop=recipe.gop,
-            x264_params=recipe.x264_params,
+            x264_params=encoding.x264_params,
             sample_aspect=aspect,
         )
         self._target = target

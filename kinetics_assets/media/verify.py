@@ -47,23 +47,25 @@ class Tally:
         self._video = video
         self._count = 0
         self._size = Size(0, 0)
-        self._first: Fraction | None = None
-        self._last: Fraction | None = None
-        self._end = Fraction(0)
+        self._tick = Fraction(0)
+        self._first: int | None = None
+        self._last: int | None = None
+        self._end = 0
 
     def add(self, frame: Any) -> None:  # noqa: ANN401 - PyAV's frame
         """Take the next frame into account."""
         if not self._count:
             self._size = orientation(frame).apply(Size(frame.width, frame.height))
         self._count += 1
-        if frame.pts is None:
+        time = frame.pts
+        if time is None:
             return
-        time = frame.pts * Fraction(frame.time_base)
         if self._first is None:
-            self._first = time
+            # in ticks, all of one size: fractions are slow
+            self._first, self._tick = time, Fraction(frame.time_base)
         if self._last is None or time >= self._last:
             self._last = time
-            self._end = time + max(0, frame.duration or 0) * Fraction(frame.time_base)
+            self._end = time + max(0, frame.duration or 0)
 
     def facts(self) -> MediaFacts:
         """Return the facts of all frames so far, at least one.
@@ -95,5 +97,5 @@ class Tally:
         if self._first is None or self._last is None:
             return self._count / rate if rate else Fraction(0)
         if self._end > self._last:
-            return self._end - self._first
-        return self._last - self._first + (1 / rate if rate else 0)
+            return (self._end - self._first) * self._tick
+        return (self._last - self._first) * self._tick + (1 / rate if rate else 0)

@@ -94,9 +94,10 @@ def test_variables_can_set_lists_and_nothing(tmp_path: Path) -> None:
     [
         ("[resize]\ncrf = 1", ["[resize]", "Did you mean 'resized'?"]),
         ("[resized]\nshortside = 1", ["[resized] shortside", "Did you mean 'short_side_px'?"]),
-        ("[resized]\ncrf = 'x'", ["[resized] crf is 'x'.", "Allowed: a whole number."]),
-        ("[resized]\ncrf = true", ["[resized] crf is True.", "Allowed: a whole number."]),
-        ("[resized]\ncrf = 99", ["resized.crf is 99.", "Allowed: 0 to 51."]),
+        ("[resized]\ngop = 'x'", ["[resized] gop is 'x'.", "Allowed: a whole number."]),
+        ("[resized]\ngop = true", ["[resized] gop is True.", "Allowed: a whole number."]),
+        ("[resized]\ncrf = 'x'", ["[resized] crf is 'x'.", "Allowed: a number."]),
+        ("[resized]\ncrf = 99", ["resized.crf is 99.0.", "Allowed: 0 to 51."]),
         ("[rawframes]\nframes_from='x'", ["is 'x'", "one of 'videos', 'resized'"]),
         ("resized = 3", ["[resized] is 3.", "must be a table"]),
         ("datasets = 3", ["[datasets] is 3.", "must be a table"]),
@@ -122,8 +123,8 @@ def test_a_mistake_names_its_place_and_the_way_out(
     [
         ("KINETICS_RESIZE__CRF", "1", ["KINETICS_RESIZE__CRF", "Did you mean 'resized'?"]),
         ("KINETICS_RESIZED__CRFF", "1", ["KINETICS_RESIZED__CRFF", "Did you mean 'crf'?"]),
-        ("KINETICS_RESIZED__CRF", "x", ["KINETICS_RESIZED__CRF is 'x'.", "a whole number"]),
-        ("KINETICS_RESIZED__CRF", "99", ["resized.crf is 99.", "0 to 51"]),
+        ("KINETICS_RESIZED__GOP", "x", ["KINETICS_RESIZED__GOP is 'x'.", "a whole number"]),
+        ("KINETICS_RESIZED__CRF", "99", ["resized.crf is 99.0.", "0 to 51"]),
         ("KINETICS_RESIZED__KEEP_AUDIO", "maybe", ["is 'maybe'.", "true or false"]),
     ],
 )

@@ -134,12 +134,26 @@ def test_sound_can_be_left_out(worker: MediaWorker, tmp_path: Path) -> None:
     assert not shrink(worker, source)[1].has_audio
 
 
-def test_the_recipe_reaches_the_encoder(worker: MediaWorker, tmp_path: Path) -> None:
-    """x264 notes its settings in the stream."""
-    target, _ = shrink(worker, media.plain(tmp_path / "source"))
-    notes = target.read_bytes()
-    for note in (b"crf=21.0", b"keyint=16", b"trellis=1", b"subme=2", b"threads=1"):
-        assert note in notes
+@pytest.mark.parametrize(
+    ("recipe", "notes"),
+    [
+        (SMALL, (b"crf=22.8", b"deadzone=6,3", b"subme=1", b"mbtree=1", b"trellis=0")),
+        (ResizeRecipe(short_side_px=64), (b"crf=23.1", b"deadzone=6,3", b"subme=3", b"ref=2")),
+        (ResizeRecipe(short_side_px=32, crf=30), (b"crf=30.0", b"deadzone=6,3", b"subme=1")),
+        (
+            ResizeRecipe(preset="fast", x264_params="trellis=2"),
+            (b"crf=21.0", b"deadzone=21,11", b"subme=6", b"trellis=2"),
+        ),
+    ],
+)
+def test_the_recipe_reaches_the_encoder(
+    recipe: ResizeRecipe, notes: tuple[bytes, ...], worker: MediaWorker, tmp_path: Path
+) -> None:
+    """x264 notes its settings in the stream: fitted ones, or those of the user."""
+    target, _ = shrink(worker, media.plain(tmp_path / "source"), recipe)
+    stream = target.read_bytes()
+    for note in (*notes, b"keyint=16", b"threads=1"):
+        assert note in stream
 
 
 def test_mmaction2s_recipe_is_its_command(worker: MediaWorker, tmp_path: Path) -> None:
