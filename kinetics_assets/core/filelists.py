@@ -258,10 +258,10 @@ def _entries(
 
 def _strings(texts: Sequence[str]) -> pa.StringArray:
     """Return texts as an Arrow array."""
-    encoded = [text.encode() for text in texts]
-    ends = array("i", [0, *accumulate(map(len, encoded))])
-    data = pa.py_buffer(b"".join(encoded))
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), data)
+    whole = "".join(texts)
+    sizes = map(len, texts if whole.isascii() else [text.encode() for text in texts])
+    ends = pa.py_buffer(array("i", [0, *accumulate(sizes)]))
+    return pa.StringArray.from_buffers(len(texts), ends, pa.py_buffer(whole.encode()))
 
 
 def _values(rows: pa.Table, *names: str) -> list[list[Any]]:
