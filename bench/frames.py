@@ -287,7 +287,8 @@ def main() -> None:
             rows.append(measure(contest, one, options.rounds))
             shown = {key: round(rows[-1][key], 2) for key in COLUMNS}
             print(one.name, shown, flush=True)
-        larger = [one for one in chosen if one.codec == "h264" and one.size != SIZE]
+        firsts = {one.size: one for one in reversed(chosen) if one.codec == "h264"}
+        larger = [one for size, one in firsts.items() if size != SIZE]
         tagged = {one.name: contest.tagged_709(made(one), size_of(made(one))) for one in larger}
         scalings = {one.name: contest.scalings(made(one), size_of(made(one))) for one in larger}
         ours.close()
