@@ -41,7 +41,9 @@ def version_of(ffmpeg: str) -> str:
 
 
 def quality(made: Path, source: Path, size: tuple[int, int]) -> dict[str, float]:
-    """Return SSIM and PSNR of the luma and VMAF of a resized video.
+    """Return SSIM and PSNR of the luma, VMAF, and PSNR of both chroma planes of a resized video.
+
+    A video without colours has no PSNR of chroma.
 
     Args:
         made: The video to judge.
@@ -61,5 +63,6 @@ def quality(made: Path, source: Path, size: tuple[int, int]) -> dict[str, float]
     argv += ["-filter_complex", graph, "-map", "[v]", "-f", "null", "-"]
     said = subprocess.run(argv, check=True, stderr=subprocess.PIPE, text=True).stderr
     patterns = {"ssim": r"SSIM Y:([\d.]+)", "psnr": r"PSNR y:([\d.]+)", "vmaf": r"score: ([\d.]+)"}
+    patterns |= {"psnr_u": r"PSNR .* u:([\d.]+)", "psnr_v": r"PSNR .* v:([\d.]+)"}
     found = {name: re.search(pattern, said) for name, pattern in patterns.items()}
     return {name: float(match[1]) for name, match in found.items() if match}

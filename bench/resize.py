@@ -23,7 +23,8 @@ from typing import Any, Final
 
 import av
 from kinetics_like import INPUTS, made
-from peer_ffmpeg import peer_ffmpeg, quality, version_of
+from peer_ffmpeg import peer_ffmpeg, quality, static_ffmpeg, version_of
+from results import report
 
 from kinetics_assets.core.settings import Limits, ResizeRecipe
 from kinetics_assets.media.client import MediaWorker
@@ -31,8 +32,25 @@ from kinetics_assets.media.client import MediaWorker
 SHORT_SIDE_PX: Final = 256
 CPU_CLOCK: Final = 2
 """What clock_gettime(3) calls the scheduler's count of a process, in the low bits of a clock id."""
-_PEER_QUALITY: Final[dict[Path, dict[str, float]]] = {}
-FIGURES: Final = ("ratio", "size", "ssim", "psnr", "vmaf")
+_JUDGED_PEER: Final[dict[Path, tuple[int, dict[str, float]]]] = {}
+FIGURES: Final = ("ratio", "size", "ssim", "psnr", "vmaf", "psnr_u", "psnr_v")
+ALSO: Final = ("ratio_threads", "ours_s", "peer_s")
+COLUMNS: Final = {
+    "ours_s": "ours, s",
+    "peer_s": "peer, s",
+    "ratio": "ratio",
+    "size": "size",
+    "ssim": "SSIM",
+    "psnr": "PSNR, dB",
+    "vmaf": "VMAF",
+}
+AIMS: Final = {
+    "ratio": {"least": 1.5, "median": 1.7},
+    "size": {"most": 1.25},
+    "ssim": {"least": 0.0},
+    "psnr": {"least": -0.2},
+    "vmaf": {"least": -0.2},
+}
 
 
 class Ours:
@@ -67,18 +85,48 @@ class Ours:
 def peer_resize(ffmpeg: str, source: Path, target: Path) -> float:
     """Return the CPU seconds of the old script's commands for one clip."""
     start = getrusage(RUSAGE_CHILDREN)
-    width, height = picture_size(source)
     ffprobe = shutil.which("ffprobe")
     if ffprobe:
         ask = ["-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0"]
         argv = [ffprobe, "-hide_banner", "-loglevel", "error", *ask, str(source)]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    peer_encode(ffmpeg, source, target)
+    end = getrusage(RUSAGE_CHILDREN)
+    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+
+
+def peer_resize_threaded(ffmpeg: str, source: Path, target: Path) -> float:
+    """Return the same on all cores, where ffmpeg starts a thread for each."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        return peer_resize(ffmpeg, source, target)
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def peer_encode(ffmpeg: str, source: Path, target: Path) -> None:
+    """Run the old script's ffmpeg command."""
+    width, height = picture_size(source)
     scale = f"scale=-2:{SHORT_SIDE_PX}" if width > height else f"scale={SHORT_SIDE_PX}:-2"
     argv = [ffmpeg, "-hide_banner", "-loglevel", "error", "-i", str(source), "-vf", scale]
     argv += ["-c:v", "libx264", "-g", "16", "-an", str(target), "-y"]
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
-    end = getrusage(RUSAGE_CHILDREN)
-    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+
+
+def judged_peer(source: Path, made_by_peer: Path, spare: Path) -> tuple[int, dict[str, float]]:
+    """Return size and quality of the peer's result, once for an input.
+
+    An ffmpeg before 6 repeats frames of a clip whose frame rate varies. What it makes then cannot
+    be compared frame by frame, and the static one's result of the same command is judged instead.
+    """
+    if source not in _JUDGED_PEER:
+        if pictures(made_by_peer)[0] != pictures(source)[0]:
+            peer_encode(static_ffmpeg(), source, spare)
+            made_by_peer = spare
+        found = quality(made_by_peer, source, picture_size(made_by_peer))
+        _JUDGED_PEER[source] = pictures(made_by_peer)[1], found
+    return _JUDGED_PEER[source]
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -91,36 +139,37 @@ def picture_size(path: Path) -> tuple[int, int]:
 def measure(
     ours: Ours, ffmpeg: str, source: Path, folder: Path, recipe: ResizeRecipe
 ) -> dict[str, Any]:
-    """Return costs, sizes and quality for one input: ours before and after the peer's.
-
-    The peer is judged once for an input: one command and one thread give one file.
-    """
+    """Return costs, sizes and quality for one input: ours before and after the peer's."""
     target, peer_target = folder / "ours.mp4", folder / "peer.mp4"
     first = ours.resize(source, target, recipe)
     theirs = peer_resize(ffmpeg, source, peer_target)
     second = ours.resize(source, target, recipe)
     row: dict[str, Any] = {"ours_s": (first + second) / 2, "peer_s": theirs}
     row["ratio"] = theirs / row["ours_s"]
-    row["size"] = picture_bytes(target) / picture_bytes(peer_target)
-    if source not in _PEER_QUALITY:
-        _PEER_QUALITY[source] = quality(peer_target, source, picture_size(peer_target))
+    peer_bytes, peer_quality = judged_peer(source, peer_target, folder / "judged.mp4")
+    row["peer_threads_s"] = peer_resize_threaded(ffmpeg, source, peer_target)
+    row["ratio_threads"] = row["peer_threads_s"] / row["ours_s"]
+    row["size"] = pictures(target)[1] / peer_bytes
     judged = quality(target, source, picture_size(target))
-    row["peer_quality"] = _PEER_QUALITY[source]
-    return row | {name: judged[name] - _PEER_QUALITY[source][name] for name in judged}
+    differences = {name: judged[name] - peer_quality[name] for name in judged}
+    return row | differences | {f"peer_{name}": value for name, value in peer_quality.items()}
 
 
-def picture_bytes(path: Path) -> int:
-    """Return the size of a file's pictures: ours keeps the sound, which the peer drops."""
+def pictures(path: Path) -> tuple[int, int]:
+    """Return number and bytes of a file's pictures: ours keeps the sound, which the peer drops."""
     with av.open(str(path)) as container:
-        return sum(packet.size for packet in container.demux(video=0))
+        sizes = [packet.size for packet in container.demux(video=0) if packet.size]
+    return len(sizes), sum(sizes)
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return median and worst of each figure over `rows`."""
     found: dict[str, Any] = {"inputs": len(rows)}
-    for name in FIGURES:
+    for name in (*FIGURES, *ALSO):
         values = [row[name] for row in rows if name in row]
-        worst = max(values) if name == "size" else min(values)
+        if not values:
+            continue
+        worst = max(values) if name in {"size", "ours_s", "peer_s"} else min(values)
         found[name] = round(median(values), 4)
         found[f"{name}_worst"] = round(worst, 4)
     return found
@@ -129,7 +178,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def recipe_from(text: str) -> ResizeRecipe:
     """Return the recipe that ``PRESET:CRF:PARAMS`` stands for."""
     preset, crf, params = text.split(":", 2)
-    return ResizeRecipe(preset=preset, crf=int(crf), x264_params=params)
+    return ResizeRecipe(preset=preset, crf=float(crf), x264_params=params)
 
 
 def main() -> None:
@@ -152,12 +201,15 @@ def main() -> None:
             for text, recipe in recipes:
                 row = measure(ours, ffmpeg, made(one), folder, recipe)
                 found[text].append({"input": one.name, "form": f"{one.size} {one.codec}", **row})
-                short = {key: round(row[key], 4) for key in ("ours_s", "peer_s", *FIGURES)}
+                short = {key: round(row[key], 4) for key in (*COLUMNS, "ratio_threads")}
                 print(one.name, text, json.dumps(short), flush=True)
         ours.close()
     rows = next(iter(found.values()))
     details = {
         "what": "CPU seconds per clip, peer over ours; size over peer's; quality minus peer's",
+        "rows": rows,
+        "columns": COLUMNS,
+        "aims": AIMS,
         "forms": {
             form: summary([row for row in rows if row["form"] == form])
             for form in dict.fromkeys(row["form"] for row in rows)
@@ -171,7 +223,8 @@ def main() -> None:
             "python": sys.version.split()[0],
         },
     }
-    print(json.dumps({"ratio": summary(rows)["ratio"], "details": details}))
+    whole = options.inputs == names and not options.recipe
+    report("resize", summary(rows)["ratio"], details, keep=whole)
 
 
 if __name__ == "__main__":
