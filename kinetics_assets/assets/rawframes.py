@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def rawframes_assets(settings: Settings, splits: Iterable[Split]) -> list[dg.AssetsDefinition]:
     """Return the rawframes asset of each split."""
-    recipe = settings.rawframes
+    recipe, packing = settings.rawframes, settings.storage.packing
+    place = "folder" if packing == "none" else f"{packing} archive"
     what = ClassStage(
         stage=Stage.RAWFRAMES,
         upstream=Stage(recipe.frames_from),
@@ -26,7 +27,7 @@ def rawframes_assets(settings: Settings, splits: Iterable[Split]) -> list[dg.Ass
         description=(
             f"Every frame of each clip as `img_%05d.jpg`, numbered from {recipe.start_index}, of"
             f" size {recipe.size} and quality {recipe.jpeg_quality}, taken from"
-            f" {recipe.frames_from}. A clip's folder appears only when all its frames are there."
+            f" {recipe.frames_from}. A clip's {place} appears only when all its frames are there."
         ),
     )
     return class_stage_assets(settings, splits, what)
