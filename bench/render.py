@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from figures import Row, aims_of, columns_of, form_of, middle, numbers, shown
+from figures import NAMES, Row, aims_of, columns_of, form_of, middle, numbers, shown
 from plot import plot
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -51,11 +51,12 @@ def markdown(name: str, finding: Mapping[str, Any], *, has_plot: bool) -> str:
         heads = ["inputs", "number", *columns.values()]
         parts += ["## Medians (least, most)", _table(heads, lines)]
     if rows:
+        names = [name for name in NAMES if any(row.get(name) for row in rows)]
         lines = [
-            [str(row.get("input", "")), form_of(row), *(shown(row.get(key)) for key in columns)]
+            [*(str(row.get(name, "")) for name in names), *(shown(row.get(key)) for key in columns)]
             for row in rows
         ]
-        parts += ["## Every input", _table(["input", "form", *columns.values()], lines)]
+        parts += ["## Every input", _table([*names, *columns.values()], lines)]
     rest = {key: value for key, value in details.items() if key not in _SHOWN}
     for key in [key for key, value in rest.items() if _is_flat(value)]:
         lines = [[name, shown(value)] for name, value in rest.pop(key).items()]
