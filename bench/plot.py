@@ -80,7 +80,7 @@ def _panel(rows: Sequence[Row], key: str, aim: Aim, *, title: str, left: int) ->
     for value, anchor in ((low + margin, "start"), (high - margin, "end")):
         parts.append(_text((across(value), bottom + 12), shown(value), anchor=anchor))
     centre = middle(values)
-    if centre is not None and len(values) > 1:
+    if aim and centre is not None and len(values) > 1:
         at = across(centre)
         parts.append(_line((at, _TOP_PX), (at, bottom), colour=_INK, width=0.5))
         parts.append(_text((at, bottom + 23), f"median {shown(centre)}", anchor="middle"))
