@@ -152,6 +152,11 @@ def parse_size(text: str) -> int | Size | None:
     )
 
 
+def is_size(text: str) -> bool:
+    """Return whether `parse_size` can read `text`."""
+    return text == "original" or bool(_FIXED.fullmatch(text) or _SHORT.fullmatch(text))
+
+
 def frame_size(upright: Size, wanted: int | Size | None, *, upscale: bool) -> Size:
     """Return the size of frames and flow made from an upright, squared picture.
 

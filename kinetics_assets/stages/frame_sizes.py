@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from kinetics_assets.core.geometry import is_size
 from kinetics_assets.io.atomic import os_faults, publish_folder, sync, temp_path
 from kinetics_assets.stages.frame_folders import FolderStore, keep_files, read_index
 from kinetics_assets.stages.frame_index import INDEX_NAMES, FrameIndex, Held
@@ -99,8 +100,8 @@ class SizedFolderStore(FolderStore):
         name = layout.rawframes_of_size(split, "").name
         for root in sorted(layout.base.glob(f"{name}*")):
             size, folder = root.name.removeprefix(name), root / first.parent.name / first.name
-            if size in but or not folder.is_dir():
-                continue
+            if size in but or not is_size(size) or read_index(self.stage, folder) is None:
+                continue  # wanted, or nothing of ours
             with os_faults(f"moving {folder}"):
                 if into is not None:
                     names = [path.name for path in folder.iterdir()]

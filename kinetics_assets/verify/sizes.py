@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kinetics_assets.core.geometry import is_size
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.verify.pictures import INDEX, check_pictures
 
@@ -44,7 +45,8 @@ def check_sizes(
 def size_roots(layout: Layout, split: Split) -> list[Path]:
     """Return the folders that there are of a split's frames in further sizes."""
     name = layout.rawframes_of_size(split, "").name
-    return sorted(path for path in layout.base.glob(f"{name}*") if path.is_dir())
+    found = layout.base.glob(f"{name}*")
+    return sorted(p for p in found if p.is_dir() and is_size(p.name.removeprefix(name)))
 
 
 def _said(index: Path) -> dict[str, dict[str, object]]:

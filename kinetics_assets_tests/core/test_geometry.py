@@ -140,6 +140,7 @@ def test_samples_are_squared_by_the_width() -> None:
 )
 def test_a_size_setting_decides_the_size(text: str, upright: Size, expected: Size) -> None:
     """A short side never enlarges, a fixed size is met exactly, the original stays."""
+    assert geometry.is_size(text)
     assert geometry.frame_size(upright, geometry.parse_size(text), upscale=False) == expected
 
 
@@ -149,5 +150,6 @@ def test_a_size_setting_decides_the_size(text: str, upright: Size, expected: Siz
 )
 def test_a_wrong_size_setting_is_refused(text: str) -> None:
     """The message shows what was got and what is allowed."""
+    assert not geometry.is_size(text)
     with pytest.raises(SettingsError, match="340x256"):
         geometry.parse_size(text)

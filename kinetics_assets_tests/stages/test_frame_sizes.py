@@ -106,7 +106,12 @@ def test_a_size_that_is_wanted_no_more_goes(sized: ClassOrder) -> None:
     """Frames of that size are taken away with the clip's next frames; `verify` finds what stays."""
     settings = replace(sized.settings, rawframes=FrameRecipe(size="64", also_sizes=("32",)))
     fewer = replace(sized, settings=settings)
+    before = ok_rows(sized)[0]
+    foreign = folder_of(sized, before, "mine") / "img_00001.jpg"
+    foreign.parent.mkdir(parents=True)
+    foreign.touch()
     row = ok_rows(fewer)[0]
+    assert foreign.exists()
     assert folder_of(fewer, row, "32").is_dir()
     assert not folder_of(fewer, row, "50x40").exists()
     assert verify_dataset(settings).findings == []
