@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from kinetics_assets.core.layout import AHEAD_PREFIX
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.settings import FlowRecipe, FrameRecipe, Limits, StorageSettings
 from kinetics_assets.core.stages import DECODERS, Stage, later_decoders
+from kinetics_assets.io.journal import Journal
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.run import run_stage
@@ -142,6 +145,36 @@ def test_a_hand_over_that_does_not_fit_is_not_believed(order: ClassOrder) -> Non
     assert not list(order.layout.base.rglob(f"{AHEAD_PREFIX}*"))
     tree = public_files(order.layout.base)
     assert rows == alone(order, *later)
+    assert public_files(order.layout.base) == tree
+
+
+def decode_and_die(order: ClassOrder) -> None:
+    """Run resized for the sake of frames too, up to its second verdict."""
+    verdicts = count(1)
+    append = Journal.append
+
+    def append_or_die(journal: Journal, row: ManifestRow) -> None:
+        if next(verdicts) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(journal, row)
+
+    setattr(Journal, "append", append_or_die)  # noqa: B010 - in a process of its own
+    run_stage(Stage.RESIZED, order, beside=[Stage.RAWFRAMES])
+
+
+def test_a_killed_step_leaves_the_tree_of_an_undisturbed_run(order: ClassOrder) -> None:
+    """Its hand-overs, with and without a verdict of its own, are taken by the next run."""
+    run(order, Stage.VIDEOS)
+    process = multiprocessing.get_context("spawn").Process(target=decode_and_die, args=(order,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(handed(order, Stage.RAWFRAMES)) == 2
+    both = (Stage.RESIZED, Stage.RAWFRAMES)
+    rows = [facts(report) for report in run(order, *both)]
+    assert not list(order.layout.base.rglob(f"{AHEAD_PREFIX}*"))
+    tree = public_files(order.layout.base)
+    assert rows == alone(order, *both)
     assert public_files(order.layout.base) == tree
 
 
