@@ -13,7 +13,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from kinetics_assets.core.errors import ClipError, UnknownEngine
+from kinetics_assets.core.errors import (
+    ClipError,
+    EnvironmentFault,
+    KineticsError,
+    UnknownEngine,
+)
 from kinetics_assets.core.geometry import Size, frame_size, parse_size
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.stages import Stage, later_decoders
@@ -86,13 +91,13 @@ class Ahead:
         self._from_resized = (
             stage is Stage.RESIZED and settings.rawframes.frames_from == Stage.RESIZED
         )
-        self._wants = {
-            later: want
-            for later in later_decoders(stage)
-            if later in beside and (want := _want(later, order)) is not None
-        }
-        if self._wants:
-            place_rawframes(order)
+        self._wants: dict[Stage, _Want] = {}
+        for later in later_decoders(stage):
+            # what is wrong with the later step's settings or records costs that step alone
+            with suppress(KineticsError, OSError, ValueError):
+                if later in beside and (want := _want(later, order)) is not None:
+                    place_rawframes(order)
+                    self._wants[later] = want
         self._lock = threading.Lock()
         self._bytes = 0
 
@@ -101,8 +106,8 @@ class Ahead:
         folders: dict[Stage, Path] = {}
         for stage, want in self._wants.items():
             is_wanted = want.includes(clip.id, source, sha_is_known=not self._from_resized)
-            if is_wanted and self._reserve(self._forecast(stage, source)):
-                with suppress(OSError):
+            with suppress(OSError):
+                if is_wanted and self._reserve(self._forecast(stage, source)):
                     folders[stage] = begin(self._order, stage, clip)
         if not folders:
             return None
@@ -152,7 +157,8 @@ class ClipAhead:
 
         Returns:
             What became of them. Where the own product failed, or nothing came at all, the step has
-            to make it alone, so that its verdict and its limits are its own.
+            to make it alone, so that its verdict, its limits and its room on the disk are its own:
+            the hand-overs are gone then.
         """
         recipe = self._order.settings.rawframes
         wishes = replace(own, from_resized=self._from_resized)
@@ -165,8 +171,12 @@ class ClipAhead:
             )
         try:
             products = worker.products(source, wishes)
-        except ClipError:
+        except (ClipError, EnvironmentFault, OSError):
+            self.close()
             return Products()
+        own_made = products.rawframes if own.resized is None else products.resized
+        if own_made is None or isinstance(own_made, Exception):
+            self.close()
         for stage, made in ((Stage.RAWFRAMES, products.rawframes), (Stage.FLOW, products.gray)):
             if stage in self._folders and isinstance(made, FrameFacts):
                 self._facts[stage] = made
@@ -187,12 +197,13 @@ class ClipAhead:
                 tools=versions("av", "simplejpeg"),
             )
             with suppress(OSError):  # the later step decodes itself
-                complete(self._folders[stage], self._clip, handed)
+                complete(self._folders[stage], stage, self._clip, handed)
 
     def close(self) -> None:
         """Delete what was not handed over."""
         for folder in self._folders.values():
             shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ started anew.
 
 Hand-overs cost no clip its verdict: whatever fails while one is made, the step goes on as if it had
 been alone. Whatever is left when the step that it is for has worked is deleted.
+
+Steps of other runs may work on the same class. So whoever takes or deletes a hand-over renames it
+first: of two that want it one gets it whole, and what somebody is making is left to them.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kinetics_assets.core.layout import TEMP_PREFIX
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.io.atomic import temp_path
+from kinetics_assets.io.atomic import sweep_temps, temp_path
 from kinetics_assets.io.processes import this_start
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.stages.digests import output_digest, recipe_digest
@@ -85,21 +89,20 @@ def content_of(folder: Path, stage: Stage) -> Path:
     return folder / _CONTENT[stage]
 
 
-def complete(folder: Path, clip: Clip, handed: HandOver) -> None:
-    """Give the hand-over in the temporary `folder` its name.
+def complete(folder: Path, stage: Stage, clip: Clip, handed: HandOver) -> None:
+    """Give the hand-over for `stage` in the temporary `folder` its name.
 
     Raises:
         OSError: It cannot be written or renamed.
     """
-    stage_content = next(path for path in folder.iterdir())
     record = {
         **asdict(handed),
         "made_at_start": this_start(),
-        "size_bytes": _size_of(stage_content),
+        "size_bytes": _size_of(content_of(folder, stage)),
     }
     (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
     final = folder.parent / clip.id.name
-    shutil.rmtree(final, ignore_errors=True)
+    _discard(final)
     folder.rename(final)
 
 
@@ -117,9 +120,10 @@ def taken(order: ClassOrder, stage: Stage, clip: Clip, *, digest: str) -> Iterat
     if not final.is_dir():
         yield None
         return
-    mine = temp_path(final, stage=stage)
+    # beside the clips, where the next step sweeps it should this one be killed
+    mine = temp_path(order.layout.frames(order.split, clip.label, clip.id), stage=stage)
     try:
-        with suppress(OSError):  # another step has it, or it was swept
+        with suppress(OSError):  # another step has it, or it was deleted
             final.rename(mine)
         yield _read(mine, stage, digest=digest)
     finally:
@@ -127,11 +131,23 @@ def taken(order: ClassOrder, stage: Stage, clip: Clip, *, digest: str) -> Iterat
 
 
 def remove_all(order: ClassOrder, stage: Stage) -> None:
-    """Delete all hand-overs of the class for `stage`."""
+    """Delete all hand-overs of the class for `stage` that are complete or a dead process's."""
     folder = order.layout.made_ahead(order.split, stage, order.label)
-    shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):  # not empty, as it should be, or not there
+    with suppress(OSError):  # not there, or not empty, as the class's folder should be
+        sweep_temps(folder)
+        for entry in list(folder.iterdir()):
+            if not entry.name.startswith(TEMP_PREFIX):
+                _discard(entry)
+        folder.rmdir()
         folder.parent.rmdir()
+
+
+def _discard(folder: Path) -> None:
+    """Delete a complete hand-over, if there is one and nobody is faster."""
+    aside = temp_path(folder, stage="discarded")
+    with suppress(OSError):
+        folder.rename(aside)
+        shutil.rmtree(aside)
 
 
 def _read(folder: Path, stage: Stage, *, digest: str) -> Taken | None:
