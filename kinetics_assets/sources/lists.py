@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kinetics_assets.core.annotations import edition_sha256, parse_list
-from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.annotations import edition_sha256
+from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import (
     AnnotationError,
     ArchiveRefused,
@@ -26,7 +26,6 @@ from kinetics_assets.core.errors import (
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.list_checks import cut_short
 from kinetics_assets.core.settings import Settings
-from kinetics_assets.core.subsets import Subset, parse_subset, rows_in
 from kinetics_assets.io.annotation_store import EditionInfo, stored_list
 from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.io.egress import redact_url
@@ -39,15 +38,21 @@ from kinetics_assets.sources.list_files import (
     lists_in_files,
     read_list,
     scratch_folder,
-    split_of,
 )
 from kinetics_assets.sources.list_places import CHOICES, Place, is_named, places_of
+from kinetics_assets.sources.list_subsets import (
+    Wanted,
+    address_of,
+    digest_of,
+    missing_ids,
+    reduced,
+    subsets,
+)
 
 __all__ = ["AnnotationList", "GotLists", "get_lists", "read_list"]
 
 _CANNOT_BE_HAD = (AnnotationError, ArchiveRefused, NetworkDown, NetworkMisconfigured, RateLimited)
 """What makes the fallback be asked; a full disk does not."""
-_Wanted = Mapping[Split, Subset]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def get_lists(
     """
     current = current or {}
     source, fallback = settings.annotations.source, settings.annotations.fallback
-    wanted = _subsets(settings)
+    wanted = subsets(settings)
     try:
         return _get(settings, source, wanted=wanted, current=current)
     except _CANNOT_BE_HAD as error:
@@ -109,7 +114,7 @@ def _may_fall_back(settings: Settings, current: Mapping[Split, EditionInfo]) -> 
 
 
 def _get(
-    settings: Settings, source: str, *, wanted: _Wanted, current: Mapping[Split, EditionInfo]
+    settings: Settings, source: str, *, wanted: Wanted, current: Mapping[Split, EditionInfo]
 ) -> GotLists:
     """Return the lists of one source."""
     layout = Layout.of(settings)
@@ -117,7 +122,7 @@ def _get(
         getter = _Getter(settings, layout, wanted, current)
         for place in places_of(settings, source):
             getter.get(place)
-        missing = _missing(wanted, getter.lists, settings.dataset)
+        missing = missing_ids(wanted, getter.lists, settings.dataset)
         not_changed = tuple(getter.not_changed)
         return GotLists(getter.lists, _shown(source), getter.notes, not_changed, missing)
     path = Path(source).expanduser()
@@ -129,8 +134,8 @@ def _get(
             lists = lists_in_file(path, layout, name=path.name, address=str(path))
         else:
             raise AnnotationError(str(path), "there is no such file or folder.", remedy=CHOICES)
-    lists = _reduced(lists, wanted, settings.dataset)
-    return GotLists(lists, source, missing=_missing(wanted, lists, settings.dataset))
+    lists = reduced(lists, wanted, settings.dataset)
+    return GotLists(lists, source, missing=missing_ids(wanted, lists, settings.dataset))
 
 
 @dataclass
@@ -139,7 +144,7 @@ class _Getter:
 
     settings: Settings
     layout: Layout
-    wanted: _Wanted
+    wanted: Wanted
     current: Mapping[Split, EditionInfo]
     lists: dict[Split, AnnotationList] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
@@ -185,14 +190,14 @@ class _Getter:
                     fetched.path, self.layout, name=name, address=where, split=place.split
                 )
                 _demand(lists, place.must_hold, address=where)
-                lists = _reduced(lists, self.wanted, self.settings.dataset)
+                lists = reduced(lists, self.wanted, self.settings.dataset)
                 self._refuse_halves(lists)
                 note = Note(
                     fetched.sha256,
                     {s: NotedList(edition_sha256(one.data), one.name) for s, one in lists.items()},
                     fetched.etag,
                     fetched.last_modified,
-                    _digest_of(self.wanted),
+                    digest_of(self.wanted),
                     where,
                 )
         self.lists.update(lists)
@@ -200,14 +205,14 @@ class _Getter:
 
     def _stored(self, note: Note | None, *, address: str) -> dict[Split, AnnotationList]:
         """Return the lists that a noted file gave, if all of them are stored and undamaged."""
-        if note is None or note.subset != _digest_of(self.wanted):
+        if note is None or note.subset != digest_of(self.wanted):
             return {}
         lists: dict[Split, AnnotationList] = {}
         for split, noted in note.lists.items():
             data = stored_list(self.layout, noted.sha256)
             if data is None:
                 return {}
-            lists[split] = AnnotationList(data, noted.name, _address(address, split, self.wanted))
+            lists[split] = AnnotationList(data, noted.name, address_of(address, split, self.wanted))
         return lists
 
     def _refuse_halves(self, lists: dict[Split, AnnotationList]) -> None:
@@ -224,94 +229,6 @@ class _Getter:
                     remedy="Try again later. If the list is right as it is, set"
                     " annotations.min_share = 0, or give it as a file.",
                 )
-
-
-def _subsets(settings: Settings) -> dict[Split, Subset]:
-    """Return the subset that is wanted of each split's list, empty for all rows of all lists.
-
-    Raises:
-        AnnotationError: There is no such file, or it is no list of ids.
-    """
-    path = settings.annotations.subset
-    if path is None:
-        return {}
-    with os_faults(f"reading {path}"):
-        if path.is_file():
-            subset = parse_subset(read_list(path), name=str(path))
-            return dict.fromkeys(Split, subset)
-        files = sorted(path.iterdir()) if path.is_dir() else []
-    named = {file: split_of(file.name) for file in files if file.is_file()}
-    subsets = {
-        split: parse_subset(read_list(file), name=str(file))
-        for file, split in named.items()
-        if split is not None
-    }
-    if not subsets:
-        raise AnnotationError(
-            str(path),
-            "annotations.subset is neither a file nor a folder with files for splits.",
-            remedy="Name the files train_ids.txt, val_ids.txt and so on.",
-        )
-    return subsets
-
-
-def _reduced(
-    lists: dict[Split, AnnotationList], wanted: _Wanted, dataset: str
-) -> dict[Split, AnnotationList]:
-    """Return `lists` with the rows that are wanted; a list of which none is wanted is left out."""
-    if not wanted:
-        return lists
-    reduced = {}
-    for split, one in lists.items():
-        if split not in wanted:
-            continue
-        parsed = parse_list(one.data, dataset=dataset, split=split, name=one.name)
-        if any(row.clip.id in wanted[split] for row in parsed.rows):
-            data = rows_in(one.data, parsed, wanted[split])
-            reduced[split] = replace(one, data=data, address=_address(one.address, split, wanted))
-    if not reduced:
-        raise AnnotationError(
-            "annotations.subset",
-            "no row of the lists is in it.",
-            remedy="Are its ids those of another dataset or split?",
-        )
-    return reduced
-
-
-def _missing(
-    wanted: _Wanted, lists: Mapping[Split, AnnotationList], dataset: str
-) -> tuple[str, ...]:
-    """Return what is in subsets and in none of the lists that they are subsets of."""
-    if not wanted:
-        return ()
-    found: dict[Split, set[ClipId]] = {}
-    for split, one in lists.items():
-        parsed = parse_list(one.data, dataset=dataset, split=split, name=one.name)
-        found[split] = {row.clip.id for row in parsed.rows}
-    if len(set(map(id, wanted.values()))) == 1:  # one file for all splits
-        everything = set().union(*found.values())
-        return next(iter(wanted.values())).missing(everything)
-    names = (subset.missing(found.get(split, set())) for split, subset in wanted.items())
-    return tuple(sorted({name for of_split in names for name in of_split}))
-
-
-def _address(address: str, split: Split, wanted: _Wanted) -> str:
-    """Return where a list came from, with what it is a subset by."""
-    if split not in wanted:
-        return address
-    subset = wanted[split]
-    return f"{address} (subset of {len(subset.videos) + len(subset.clips)} ids)"
-
-
-def _digest_of(wanted: _Wanted) -> str:
-    """Return a digest of what is wanted, empty if everything is."""
-    if not wanted:
-        return ""
-    lines: list[str] = []
-    for split in sorted(wanted):
-        names = sorted(wanted[split].videos | {clip.name for clip in wanted[split].clips})
-        lines += [f"{split}\n", *(f"{name}\n" for name in names)]
-    return edition_sha256("".join(lines).encode())
 
 
 def _demand(
