@@ -2,7 +2,7 @@
 
 `python bench/filelists.py [--rows N] [--folders N] [--rounds N] [--list CSV ...]` in the project's
 environment. The peer needs nothing but Python and runs in a process of its own, as ours does. The
-last line is one JSON object; README.md says how to read it.
+last line is one JSON object; README.md says how to read it, and what the regular case is.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from filelists_dataset import DATASET, ROWS, SPLIT, made, settings_of
+from results import report
 
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import ClipId
 from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.manifest import Status
+from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.manifests import read_manifest, write_manifest
 from kinetics_assets.stages.filelists import run_filelists
 
 HERE: Final = Path(__file__).parent
@@ -31,6 +37,15 @@ REAL: Final = HERE.parent.parent / "shared" / "data"
 REAL_LISTS: Final = (REAL / "kinetics-400_val.csv", REAL / "kinetics-600_val.csv")
 FRAMES: Final = 300
 CLASSES_IN_SAMPLE: Final = 10
+CHANGED_CLASSES: Final = 4
+
+
+class Figures(NamedTuple):
+    """What one round found."""
+
+    cases: dict[str, dict[str, float]]
+    """CPU seconds of ours and of the peer, by case."""
+    raw: dict[str, Any]
 
 
 def make_sample(folder: Path, count: int, *, with_flow: bool) -> tuple[Path, Path]:
@@ -62,12 +77,33 @@ def run_peer(sample: tuple[Path, Path], root: Path, target: Path) -> dict[str, A
     return took | {"scaled_s": frames + videos + took["read_and_write_s"]}
 
 
-def run_ours(root: Path) -> dict[str, Any]:
-    """Return what ours took; lists of a round before are taken away first."""
+def run_ours(root: Path, *, kept: bool) -> dict[str, Any]:
+    """Return what ours took; lists of a round before are taken away first.
+
+    Args:
+        root: Of the dataset.
+        kept: Whether entries that were kept may be used, as they are in a split that had lists
+            before; otherwise they are taken away too.
+    """
     layout = Layout.of(settings_of(root))
     for path in layout.base.glob("*_list_*"):
         path.unlink()
+    if not kept:
+        for path in layout.base.glob("manifests/*/*.parts"):
+            path.unlink()
     return answer([__file__, "--ours", str(root)])
+
+
+def change_some(root: Path, number: int) -> None:
+    """Give a clip of a few classes another frame or one fewer, as if it had been made again."""
+    layout = Layout.of(settings_of(root))
+    for stage in (Stage.VIDEOS, Stage.RAWFRAMES, Stage.FLOW):
+        for label in class_names(DATASET)[:: len(class_names(DATASET)) // CHANGED_CLASSES]:
+            rows = read_manifest(layout, SPLIT, stage, label)
+            place = next(n for n, row in enumerate(rows) if row.status is Status.OK)
+            frames = (rows[place].frames_decoded or 0) + (1 if number % 2 else -1)
+            rows[place] = replace(rows[place], frames_decoded=frames)
+            write_manifest(layout, SPLIT, stage, label, rows=rows)
 
 
 def answer(argv: list[str]) -> dict[str, Any]:
@@ -80,19 +116,42 @@ def answer(argv: list[str]) -> dict[str, Any]:
 def write_our_lists(root: Path) -> dict[str, Any]:
     """Return what writing the lists took in this process."""
     settings = settings_of(root)
-    loaded = time.process_time()
-    report = run_filelists(settings, SPLIT)
-    done = time.process_time()
-    assert report.changed
+    loaded, clock = time.process_time(), time.perf_counter()
+    lists = run_filelists(settings, SPLIT)
+    done, waited = time.process_time(), time.perf_counter() - clock
+    assert lists.changed
     run_filelists(settings, SPLIT)
     return {
         "cpu_s": done - loaded,
+        "wall_s": waited,
         "second_time_cpu_s": time.process_time() - done,
         "start_cpu_s": loaded,
-        "rows": report.rows,
-        "lines": {kind.value: count for kind, count in report.lines.items()},
-        "data_version": report.data_version[:16],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": lists.rows,
+        "lines": {kind.value: count for kind, count in lists.lines.items()},
+        "data_version": lists.data_version[:16],
     }
+
+
+def measured(root: Path, rgb: tuple[Path, Path], flow: tuple[Path, Path], number: int) -> Figures:
+    """Return CPU seconds of both, each measured right after the other."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as name:
+        target = Path(name, "peer")
+        peer = run_peer(rgb, root, target)
+        change_some(root, number)
+        regular = run_ours(root, kept=True)
+        beside = run_peer(flow, root, target)
+        cold = run_ours(root, kept=False)
+    for case, ours, theirs in (
+        ("most classes known", regular["cpu_s"], peer),
+        ("lists have not changed", regular["second_time_cpu_s"], peer),
+        ("most known, flow beside the frames", regular["cpu_s"], beside),
+        ("nothing known", cold["cpu_s"], peer),
+    ):
+        figures[case] = {"ours_cpu_s": ours, "peer_cpu_s": theirs["scaled_s"]}
+    print({case: one["peer_cpu_s"] / one["ours_cpu_s"] for case, one in figures.items()})
+    return Figures(figures, {"regular": regular, "cold": cold, "peer": peer})
 
 
 def main() -> None:
@@ -108,33 +167,39 @@ def main() -> None:
         print(json.dumps(write_our_lists(options.ours)))
         return
     root, real = made([path for path in options.list if path.is_file()], options.rows)
-    rounds = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rgb = make_sample(folder / "rgb", options.folders, with_flow=False)
-        flow = make_sample(folder / "flow", options.folders // 4, with_flow=True)
-        run_peer(rgb, root, folder / "warm-up")
-        for _ in range(options.rounds):
-            peer = run_peer(rgb, root, folder / "peer")
-            ours = run_ours(root)
-            beside = run_peer(flow, root, folder / "peer")
-            ratio = peer["scaled_s"] / ours["cpu_s"]
-            with_flow = beside["scaled_s"] / ours["cpu_s"]
-            rounds.append({"ratio": ratio, "with_flow": with_flow, "peer": peer, "ours": ours})
-            print({"ratio": round(ratio, 1), "peer": peer, "ours": ours}, flush=True)
+        rgb = make_sample(Path(name, "rgb"), options.folders, with_flow=False)
+        flow = make_sample(Path(name, "flow"), options.folders // 4, with_flow=True)
+        run_peer(rgb, root, Path(name, "warm-up"))
+        run_ours(root, kept=False)
+        rounds = [measured(root, rgb, flow, number) for number in range(options.rounds)]
+    rows = [case_row(case, [one.cases[case] for one in rounds]) for case in rounds[0].cases]
     details = {
         "what": "CPU seconds, peer over ours; the peer's walks are scaled linearly to all rows",
-        "rows": f"{options.rows} in {len(class_names(DATASET))} classes, {real} with published ids",
-        "ours": rounds[-1]["ours"],
-        "peer": rounds[-1]["peer"],
-        "ours_cpu_s": round(median(one["ours"]["cpu_s"] for one in rounds), 3),
-        "peer_scaled_cpu_s": round(median(one["peer"]["scaled_s"] for one in rounds), 1),
-        "ratio_where_flow_lies_beside": round(median(one["with_flow"] for one in rounds), 1),
-        "load_average": round(os.getloadavg()[0], 1),
+        "clips": f"{options.rows} in {len(class_names(DATASET))} classes, {real} of published ids",
+        "columns": {
+            "ours_cpu_s": "ours, CPU s",
+            "peer_cpu_s": "peer scaled, CPU s",
+            "ratio": "ratio",
+            "least": "least",
+            "most": "most",
+        },
+        "aims": {"ratio": {"least": {rows[0]["form"]: 100}}},
+        "rows": rows,
+        "last_round": rounds[-1].raw,
+        "load_average": os.getloadavg()[0],
         "versions": {"pyarrow": version("pyarrow"), "python": sys.version.split()[0]},
     }
-    ratio = median(one["ratio"] for one in rounds)
-    print(json.dumps({"ratio": round(ratio, 1), "details": details}))
+    report("filelists", rows[0]["ratio"], details, keep=options.rows == ROWS)
+
+
+def case_row(case: str, figures: list[dict[str, float]]) -> dict[str, Any]:
+    """Return the medians of a case, and the ratios' least and most."""
+    ratios = [one["peer_cpu_s"] / one["ours_cpu_s"] for one in figures]
+    medians = {name: median(one[name] for one in figures) for name in figures[0]}
+    form = "first time" if case == "nothing known" else "regular"
+    spread = {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
+    return {"input": case, "form": form, **medians, **spread}
 
 
 if __name__ == "__main__":
