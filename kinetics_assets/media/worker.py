@@ -7,7 +7,9 @@ videos stage's do, is ready in half the time.
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Record = dict[str, Any]
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MIB = 1 << 20
+
+
+@cache
+def _keep_pages() -> None:
+    """Let the memory of one picture be that of the next, instead of going back to the system.
+
+    Glibc gives large blocks back at once; their page faults are 2 to 3 % of a 720p clip's CPU.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * _MIB)
+        libc.mallopt(_M_TRIM_THRESHOLD, 64 * _MIB)
 
 
 def _verify(*, path: str, caps: Record) -> Record:
@@ -64,6 +80,7 @@ def _resize(*, source: str, target: str, recipe: Record, caps: Record) -> Record
     from kinetics_assets.core.settings import ResizeRecipe
     from kinetics_assets.media.resize import resize
 
+    _keep_pages()
     made = resize(Path(source), Path(target), recipe=ResizeRecipe(**recipe), caps=Caps(**caps))
     return asdict(made)
 
@@ -72,6 +89,7 @@ def _rawframes(*, source: str, folder: str, recipe: Record, caps: Record) -> Rec
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.rawframes import rawframes
 
+    _keep_pages()
     made = rawframes(Path(source), Path(folder), recipe=FrameRecipe(**recipe), caps=Caps(**caps))
     return asdict(made)
 
@@ -80,6 +98,7 @@ def _gray(*, source: str, target: str, recipe: Record, library: str | None, caps
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.gray import gray
 
+    _keep_pages()
     made = gray(
         Path(source),
         Path(target),
@@ -94,6 +113,7 @@ def _products(*, source: str, wishes: Record, library: str | None, caps: Record)
     from kinetics_assets.media.product_facts import Wishes
     from kinetics_assets.media.products import make_products
 
+    _keep_pages()
     return make_products(Path(source), Wishes.from_record(wishes), Caps(**caps), library=library)
 
 
