@@ -43,7 +43,7 @@ class Aim:
 
     def short(self) -> str:
         """Return the aim in words that fit a plot, where bounds are seen as lines."""
-        return self._words(lambda bound: "line" if isinstance(bound, Mapping) else shown(bound))
+        return self._words(lambda bound: "the line" if isinstance(bound, Mapping) else shown(bound))
 
     def _words(self, bound_text: Callable[[Bound], str]) -> str:
         """Return the aim in words, with bounds as `bound_text` writes them."""
