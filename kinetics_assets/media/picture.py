@@ -71,9 +71,13 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
         interpolation: Name of a libswscale method.
         full_range: Convert to full range; else the source's range is kept.
     """
-    from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
     scaler, unmarked = VideoReformatter(), Unmarked()
+    method = Interpolation[interpolation]
+    if full_range:
+        # else it drops fractions on the way, and colour comes out a level low: grey gets a tint
+        method |= Interpolation.ACCURATE_RND
 
     def make(frame: Any, size: Size) -> Any:  # noqa: ANN401 - PyAV's frames
         frame = frame if size == size_of(frame) else unmarked(frame)
@@ -84,7 +88,7 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
             size.width_px,
             size.height_px,
             "yuvj420p" if full_range else "yuv420p",
-            interpolation=interpolation,
+            interpolation=method,
             src_color_range=None if frame.format.is_rgb else ColorRange(tags.range),
             dst_color_range=wanted,
             threads=1,

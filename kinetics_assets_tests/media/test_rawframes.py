@@ -122,6 +122,14 @@ def test_colours_are_right(
         assert np.abs(seen - colour).max() <= 4
 
 
+@pytest.mark.parametrize("recipe", [{"size": "original"}, {"size": "20"}, {"size": "144x96"}])
+def test_grey_stays_grey(recipe: dict[str, object], worker: MediaWorker, tmp_path: Path) -> None:
+    """A video without colour gets no tint, scaled or not."""
+    _, pictures = extract(worker, media.grey(tmp_path / "clip"), **recipe)
+    means = pictures["img_00001.jpg"].reshape(-1, 3).mean(0)
+    assert np.ptp(means) < 0.3
+
+
 def test_the_pictures_of_opencv_can_be_had(worker: MediaWorker, tmp_path: Path) -> None:
     """`scaling = "denseflow"` scales as OpenCV does: what it makes smaller encodes to the same."""
     cv2 = pytest.importorskip("cv2", exc_type=ImportError, reason="cv2 lacks libGL here")

@@ -246,6 +246,21 @@ def colour_bars(path: Path, *, matrix: str, full_range: bool = False) -> Path:
     return path
 
 
+def grey(path: Path) -> Path:
+    """Write one frame of 96x64 with shades from black to white and no colour at all."""
+    shades = np.linspace(16, 235, 96).astype(np.uint8)
+    planes = np.full((64 * 3 // 2, 96), 128, np.uint8)
+    planes[:64] = shades
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = _video_stream(out, Recipe())
+        stream.codec_context.time_base = Fraction(1, 25)
+        frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def decoded(path: Path) -> list[Any]:
     """Return all frames of a video as (H, W, 3) RGB, as stored: tags of rotation are not met."""
     with av.open(str(path)) as source:
