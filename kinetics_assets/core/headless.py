@@ -17,6 +17,7 @@ _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]+)?", re.ASCII)
 _FILE = re.compile(r"(?P<name>[A-Za-z0-9_-]{11}_[0-9]{6}_[0-9]{6})(\.[a-z0-9]{2,4})?", re.ASCII)
 _LOOKED_AT = 20
 """Lines by which the form of a list is told."""
+_LOOKED_AT_BYTES = 65_536
 
 
 def with_header(data: bytes, *, dataset: str) -> bytes | None:
@@ -29,19 +30,27 @@ def with_header(data: bytes, *, dataset: str) -> bytes | None:
         data: The file, as published.
         dataset: Whose classes the labels are.
     """
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    first = _lines(data[:_LOOKED_AT_BYTES])[:_LOOKED_AT]
+    if not first:
         return None
-    return _from_fields(lines, dataset=dataset) or _from_names(lines, dataset=dataset)
+    separator = "\t" if "\t" in first[0] else ","
+    columns = _columns(first[0].split(separator), dataset=dataset)
+    if columns is not None:
+        return _from_fields(_lines(data), columns=columns, separator=separator)
+    labels = {folder_name(name): name for name in class_names(dataset)}
+    if any(_row(line, labels) for line in first):
+        return _from_names(_lines(data), labels=labels)
+    return None
 
 
-def _from_fields(lines: list[str], *, dataset: str) -> bytes | None:
-    """Return lines of fields with tabs or commas between them as CSV, None if they are none."""
-    separator = "\t" if "\t" in lines[0] else ","
-    columns = _columns(lines[0].split(separator), dataset=dataset)
-    if columns is None:
-        return None
+def _lines(data: bytes) -> list[str]:
+    """Return the lines of `data` that are not blank."""
+    return [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _from_fields(lines: list[str], *, columns: list[str], separator: str) -> bytes:
+    """Return lines of fields with tabs or commas between them as CSV."""
     header = ",".join(columns)
     body = [line.replace(separator, ",") for line in lines]
     return "\n".join([header, *body, ""]).encode()
@@ -65,11 +74,13 @@ def _columns(fields: list[str], *, dataset: str) -> list[str] | None:
     return names if set(_FIELDS[1:]) <= set(names) else None
 
 
-def _from_names(lines: list[str], *, dataset: str) -> bytes | None:
-    """Return lines that name files of clips as CSV, None if the first of them do not."""
-    labels = {folder_name(name): name for name in class_names(dataset)}
-    if not any(_row(line, labels) for line in lines[:_LOOKED_AT]):
-        return None
+def _from_names(lines: list[str], *, labels: dict[str, str]) -> bytes:
+    """Return lines that name files of clips as CSV.
+
+    Args:
+        lines: Of the list.
+        labels: Name of a folder -> class.
+    """
     rows = [_row(line, labels) or line for line in lines]
     return "\n".join([",".join(_FIELDS), *rows, ""]).encode()
 
