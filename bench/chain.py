@@ -206,7 +206,7 @@ def main() -> None:
     # one core for everybody: programs then start one thread, which is the least that they can cost
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rows: list[dict[str, Any]] = []
-    memory = Path("/dev/shm")  # noqa: S108 - all files are small, and the disk is everybody's
+    memory = Path("/dev/shm")  # all files are small, and the disk is everybody's
     place = memory if memory.is_dir() else None
     with tempfile.TemporaryDirectory(dir=place) as name, running_peer() as peer:
         folder = Path(name)
