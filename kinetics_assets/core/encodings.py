@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _TIMES_SMALLER: Final = 1.4
-_BOTH: Final = "trellis=0:deadzone-inter=6:deadzone-intra=3:aq-strength=0.9"
+_BOTH: Final = "trellis=0:deadzone-inter=6:deadzone-intra=3:aq-strength=0.9:chroma-qp-offset=-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,10 @@ class Encoding:
     x264_params: str
 
 
-SMALLER: Final = Encoding(
-    "superfast",
-    22.8,
-    f"{_BOTH}:chroma-qp-offset=-1:mbtree=1:rc-lookahead=10:b-adapt=0",
-)
+SMALLER: Final = Encoding("superfast", 22.8, f"{_BOTH}:mbtree=1:rc-lookahead=10:b-adapt=0")
 """For a clip whose short side is at least 1.4 times of what it is to be: 360p and up for 256."""
 
-SAME_SIZE: Final = Encoding("faster", 23.1, f"{_BOTH}:chroma-qp-offset=-2:subme=3")
+SAME_SIZE: Final = Encoding("faster", 23.1, f"{_BOTH}:subme=3")
 """For a clip that stays as large as it is, or nearly."""
 
 
