@@ -166,7 +166,8 @@ class ShardsJob:
     @cached_property
     def _places(self) -> dict[ClipId, int]:
         """Place of each clip in the class's list, by name: it says which shard is its own."""
-        annotated = load_class_rows(self._order.layout, self._order.split, self._order.label)
+        order = self._order
+        annotated = load_class_rows(order.layout, order.split, order.label, edition=order.edition)
         clips = sorted((clip.id for clip in annotated.clips), key=lambda clip: clip.name)
         return {clip: place for place, clip in enumerate(clips)}
 

@@ -18,7 +18,9 @@ from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings, ShardRecipe
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.annotation_store import current_edition
 from kinetics_assets.io.manifests import read_manifest, write_manifest
+from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.lineage import with_inputs
 from kinetics_assets.stages.order import ClassOrder
@@ -139,6 +141,22 @@ def test_only_what_changed_is_written_anew(order: ClassOrder) -> None:
     }
     assert {n for n in without if without[n] != again[n]} <= changed
     assert not needs_work(SHARDS, order, now=now_utc())
+
+
+def test_another_list_does_not_disturb_a_run(order: ClassOrder) -> None:
+    """A run has the shards of the list that it began with, whatever becomes current meanwhile."""
+    rows = [replace(row, finished_at=None) for row in made(order)]
+    pinned = replace(order, edition=current_edition(order.layout, order.split))
+    (source,) = Path(order.settings.annotations.source).glob("*train*.csv")
+    lines = source.read_text().splitlines()
+    new = lines[1].split(",")
+    new[1] = "-" * 11  # before all others by name
+    source.write_text("\n".join([*lines, ",".join(new), ""]))
+    run_annotations(order.settings)
+    for path in folder(order).iterdir():
+        path.unlink()
+    again = [replace(row, finished_at=None) for row in made(pinned)]
+    assert [replace(row, attempts=1) for row in again] == rows
 
 
 def test_other_forms_and_sizes(order: ClassOrder) -> None:
