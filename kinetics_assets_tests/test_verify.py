@@ -328,6 +328,8 @@ def test_temporary_names_and_running_steps_are_notes(dataset: Dataset) -> None:
     """What a killed step leaves behind is told, and is no disagreement."""
     folder = dataset.layout.class_folder(TRAIN, VIDEO, "abseiling")
     write(folder / ".tmp-videos-1-ab.mp4", b"half")
+    frames = dataset.layout.made_ahead(TRAIN, Stage.RAWFRAMES, "air drumming")
+    write(frames / "clip" / "record.json", b"{}")  # in a class that has no frames yet
     write(dataset.layout.journal(TRAIN, Stage.FLOW, HEAD), b"")
     write(dataset.layout.video(TRAIN, HEAD, ClipId("N" * 11, 0, 1)), b"just published")
     report = verify_dataset(dataset.settings)

@@ -130,7 +130,7 @@ def _check_names(
         relative = layout.relative(root / entry.name)
         if not entry.is_dir() or Path(relative) not in class_folders:
             # An empty class folder is what a class without good clips leaves behind.
-            if not entry.is_dir() or any(Path(entry.path).iterdir()):
+            if not entry.is_dir() or _public(Path(entry.path), report, layout):
                 report.find(Problem.FILE_UNKNOWN, relative, "no row accounts for it")
             continue
         for item in _public(Path(entry.path), report, layout):
