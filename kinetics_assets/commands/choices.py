@@ -90,7 +90,7 @@ def chosen_labels(dataset: str, names: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def chosen_stages(text: str) -> tuple[Stage, ...]:
-    """Return the class stages that ``--stage`` names, in graph order; `CLASS_STAGES` when it is empty.
+    """Return the class stages that ``--stage`` names, in graph order; by default `CLASS_STAGES`.
 
     Raises:
         InputError: One of them does not exist.

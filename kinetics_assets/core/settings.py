@@ -29,9 +29,9 @@ class AnnotationSettings:
     """Where the annotation lists come from."""
 
     source: str = "official"
-    """``official`` tarball, ``official_delta`` (only what Kinetics-700-2020 added), ``backup`` lists
-    of MMAction2, ``crawler`` lists of ActivityNet, ``cvdf`` lists of the mirror, or a path or URL of
-    the user's own."""
+    """``official`` tarball, ``official_delta`` (only what Kinetics-700-2020 added), ``backup``
+    lists of MMAction2, ``crawler`` lists of ActivityNet, ``cvdf`` lists of the mirror, or a path or
+    URL of the user's own."""
     fallback: str = ""
     """Another of these, asked while no list is here and `source` cannot be had; never in place of
     lists that are here, for it may hold other rows. Empty for none."""

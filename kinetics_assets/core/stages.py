@@ -43,6 +43,8 @@ def input_of(stage: Stage, *, frames_from: Stage) -> Stage | None:
         Stage.AUDIO_FEATURES: Stage.AUDIO,
         Stage.SHARDS: Stage.RAWFRAMES,
     }.get(stage)
+
+
 DECODERS = (Stage.RESIZED, Stage.RAWFRAMES, Stage.FLOW)
 """Stages that decode the same videos. In one run the first does it for those behind it too."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.geometry import is_size
 from kinetics_assets.core.stages import Stage
@@ -49,7 +49,7 @@ def size_roots(layout: Layout, split: Split) -> list[Path]:
     return sorted(p for p in found if p.is_dir() and is_size(p.name.removeprefix(name)))
 
 
-def _said(index: Path) -> dict[str, dict[str, object]]:
+def _said(index: Path) -> dict[str, dict[str, Any]]:
     """Return what an index file says of further sizes; nothing if it cannot be read, see rows."""
     try:
         also = json.loads(index.read_bytes()).get("also") or {}
