@@ -39,8 +39,8 @@ class AnnotationSettings:
     """File of YouTube ids or clip names, or a folder of such files named by split: only these rows
     of the lists are used (a mini set)."""
     min_share: float = 0.5
-    """A list from a server with less than this share of the lines of the one before is held for half
-    uploaded, and refused; 0 takes any."""
+    """A list from a server with less than this share of the lines of the one before is held for
+    half uploaded, and refused; 0 takes any."""
     watch: bool = False
     """Whether the sensor that looks for new editions is running by default."""
     watch_hours: float = 12.0
