@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from kinetics_assets.core.errors import (
     ClipError,
+    DiskFull,
     EnvironmentFault,
     KineticsError,
     UnknownEngine,
+    environment_fault,
 )
 from kinetics_assets.core.geometry import Size, frame_size, parse_size
 from kinetics_assets.core.manifest import ManifestRow, Status
@@ -111,7 +113,13 @@ class Ahead:
                     folders[stage] = begin(self._order, stage, clip)
         if not folders:
             return None
-        return ClipAhead(self._order, clip, folders, from_resized=self._from_resized)
+        return ClipAhead(self, self._order, clip, folders, from_resized=self._from_resized)
+
+    def give_up(self) -> None:
+        """Make nothing more, and delete what was handed over: the disk is full."""
+        wants, self._wants = self._wants, {}
+        for stage in wants:
+            remove_all(self._order, stage)
 
     def _reserve(self, size_bytes: int) -> bool:
         """Return whether so much more may be made ahead, and count it if so."""
@@ -141,6 +149,7 @@ class ClipAhead:
 
     def __init__(
         self,
+        ahead: Ahead,
         order: ClassOrder,
         clip: Clip,
         folders: Mapping[Stage, Path],
@@ -148,7 +157,7 @@ class ClipAhead:
         from_resized: bool,
     ) -> None:
         """Make them in temporary `folders`."""
-        self._order, self._clip, self._folders = order, clip, dict(folders)
+        self._ahead, self._order, self._clip, self._folders = ahead, order, clip, dict(folders)
         self._from_resized = from_resized
         self._facts: dict[Stage, FrameFacts] = {}
 
@@ -171,12 +180,12 @@ class ClipAhead:
             )
         try:
             products = worker.products(source, wishes)
-        except (ClipError, EnvironmentFault, OSError):
-            self.close()
+        except (ClipError, EnvironmentFault, OSError) as error:
+            self._make_room(error)
             return Products()
         own_made = products.rawframes if own.resized is None else products.resized
         if own_made is None or isinstance(own_made, Exception):
-            self.close()
+            self._make_room(own_made)
         for stage, made in ((Stage.RAWFRAMES, products.rawframes), (Stage.FLOW, products.gray)):
             if stage in self._folders and isinstance(made, FrameFacts):
                 self._facts[stage] = made
@@ -204,6 +213,13 @@ class ClipAhead:
         for folder in self._folders.values():
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()
+
+    def _make_room(self, error: Exception | None) -> None:
+        """Delete the hand-overs; those of all clips where the disk is full."""
+        self.close()
+        fault = environment_fault(error, doing="") if isinstance(error, OSError) else error
+        if isinstance(fault, DiskFull):
+            self._ahead.give_up()
 
 
 @dataclass(frozen=True, slots=True)

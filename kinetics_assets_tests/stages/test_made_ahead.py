@@ -60,3 +60,21 @@ def test_a_step_that_fails_has_the_room_of_its_hand_overs(order: ClassOrder) -> 
         assert isinstance(made.make(base / row.path, wishes, worker=worker).resized, EncodeFailed)
     assert not handed(order, Stage.FLOW)
     assert not handed(order, Stage.RAWFRAMES)
+
+
+def test_hand_overs_do_not_keep_a_full_disk_full(order: ClassOrder) -> None:
+    """Where the step's own product finds no space, those of clips before go, and no more come."""
+    videos = run_stage(Stage.VIDEOS, order)
+    run_stage(Stage.RESIZED, order, beside=[Stage.RAWFRAMES])
+    row = next(row for row in videos.rows if row.status is Status.OK)
+    ahead = Ahead(order, Stage.RESIZED, [Stage.RAWFRAMES])
+    made = ahead.of(row.annotation, row)
+    assert made is not None
+    assert handed(order, Stage.RAWFRAMES)
+    base = order.layout.base
+    (base / "full.mp4").symlink_to("/dev/full")
+    with MediaWorker(order.settings.limits) as worker:
+        wishes = Wishes(resized=(base / "full.mp4", order.settings.resized))
+        made.make(base / row.path, wishes, worker=worker)
+    assert not handed(order, Stage.RAWFRAMES)
+    assert ahead.of(row.annotation, row) is None
