@@ -97,6 +97,20 @@ def test_a_new_edition_is_asked_for_once(
     assert "No new edition" in look(watched, instance, cursor)[2]
 
 
+def test_an_edition_that_comes_back_is_asked_for_again(
+    watched: Settings, instance: dg.DagsterInstance, server: ListServer
+) -> None:
+    """A source that goes back and forth is followed: Dagster runs each run key only once."""
+    run_annotations(watched)
+    keys, cursor = set(), None
+    for text in (OTHER, LIST, OTHER):
+        server.files["/train.csv"] = text.encode()
+        (request,), cursor, _ = look(watched, instance, cursor)
+        keys.add(request.run_key)
+        run_annotations(watched)
+    assert len(keys) == 3
+
+
 def test_a_fresh_root_asks_nobody(
     watched: Settings, instance: dg.DagsterInstance, server: ListServer
 ) -> None:
