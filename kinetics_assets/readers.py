@@ -205,9 +205,9 @@ def _read_spans(fd: int, path: str) -> tuple[dict[str, Any], dict[str, Span]]:
     """Return the index of an archive and where its pictures are."""
     head = _pread(fd, _HEAD_BYTES, 0)
     if head[_TAR_MAGIC] == b"ustar":
-        size = int(head[_TAR_SIZE].rstrip(b"\0 ") or b"0", 8)
-        first = Span(0, _TAR_BLOCK, size)
-        name = head[:100].rstrip(b"\0")
+        size = _octal(head[_TAR_SIZE])
+        first = Span(0, _TAR_BLOCK, size or 0)
+        name = head[:100].rstrip(b"\0") if size is not None else b""
     elif head[:4] == _ZIP_LOCAL:
         start = _ZIP_HEADER_BYTES + int.from_bytes(head[26:28], "little")
         name = head[_ZIP_HEADER_BYTES:start]
@@ -267,7 +267,7 @@ def _zip_spans(fd: int, path: str) -> dict[str, Span]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, LookupError, ValueError) as error:
         raise DamagedArchive(f"{path} is a damaged zip: {error}.") from error
     spans = {}
     for info in members:
@@ -282,14 +282,21 @@ def _zip_spans(fd: int, path: str) -> dict[str, Span]:
 
 def _is_header_of(name: str, header: bytes, span: Span) -> bool:
     """Return whether the bytes before a member's data are its header."""
-    encoded = name.encode()
+    encoded = name.encode(errors="surrogateescape")  # as tarfile decodes names
     if header[_TAR_MAGIC] == b"ustar":
-        size = header[_TAR_SIZE].rstrip(b"\0 ")
-        is_size = size.isdigit() and int(size, 8) == span.size_bytes
+        is_size = _octal(header[_TAR_SIZE]) == span.size_bytes
         # names of more than 100 bytes stand in parts, as only other tools write them
         return is_size and (len(encoded) > 100 or header[:100].rstrip(b"\0") == encoded)
     start = _ZIP_HEADER_BYTES
     return header[:4] == _ZIP_LOCAL and header[start : start + len(encoded)] == encoded
+
+
+def _octal(field: bytes) -> int | None:
+    """Return the number in a field of a tar header, None where it is damaged or not octal."""
+    try:
+        return int(field.rstrip(b"\0 "), 8)
+    except ValueError:
+        return None
 
 
 def _pread(fd: int, size_bytes: int, place: int) -> bytes:

@@ -107,6 +107,20 @@ def test_other_readers_see_the_same(archive: Path) -> None:
     assert found == PICTURES
 
 
+def test_a_number_that_is_none_is_damage(tmp_path: Path) -> None:
+    """A bit that flips in a member's size is told like any other damage; others can be read."""
+    archive = pack(tmp_path, "tar")
+    with PackedFrames(archive) as frames:
+        place = frames.span("flow_y_00001.jpg").header
+    data = bytearray(archive.read_bytes())
+    data[place + 130] = ord("9")
+    archive.write_bytes(data)
+    with PackedFrames(archive) as frames:
+        assert frames.read("flow_x_00001.jpg") == PICTURES["flow_x_00001.jpg"]
+        with pytest.raises(DamagedArchive):
+            frames.read("flow_y_00001.jpg")
+
+
 @pytest.mark.skipif(shutil.which("tar") is None, reason="there is no program tar")
 def test_the_program_tar_reads_it(tmp_path: Path) -> None:
     """`tar` unpacks the archive without a complaint."""
