@@ -265,7 +265,7 @@ def _want(stage: Stage, order: ClassOrder) -> _Want | None:
     rows = {row.clip: row for row in read_known(order.layout, order.split, stage, order.label)}
     recipe = recipe_digest(stage, order.settings, *extra)
     others = (row for row in rows.values() if row.status is Status.OK)
-    is_mixed = any(recipe_of(row.digest) != recipe for row in others)
-    if stage is Stage.FLOW and is_mixed and order.settings.flow.mixed == "refuse":
+    is_mixed = stage is Stage.FLOW and any((row.engine, row.profile) != extra for row in others)
+    if is_mixed and order.settings.flow.mixed == "refuse":
         return None  # it will refuse to work
     return _Want(rows, recipe)

@@ -78,3 +78,13 @@ def test_hand_overs_do_not_keep_a_full_disk_full(order: ClassOrder) -> None:
         made.make(base / row.path, wishes, worker=worker)
     assert not handed(order, Stage.RAWFRAMES)
     assert ahead.of(row.annotation, row) is None
+
+
+def test_flow_of_another_size_is_made_ahead_again(order: ClassOrder, changed: Changed) -> None:
+    """Stale flow of the same engine is no mixture that its step would refuse."""
+    videos = run_stage(Stage.VIDEOS, order)
+    row = next(row for row in videos.rows if row.status is Status.OK)
+    run_stage(Stage.FLOW, order)
+    smaller = changed(rawframes=replace(order.settings.rawframes, size="32"))
+    assert Ahead(order, Stage.RAWFRAMES, [Stage.FLOW]).of(row.annotation, row) is None
+    assert Ahead(smaller, Stage.RAWFRAMES, [Stage.FLOW]).of(row.annotation, row) is not None
