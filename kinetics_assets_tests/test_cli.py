@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up_under_way_is_an_environment_fault(tmp_path: Path) 
 def test_a_malformed_list_is_told_with_file_and_line(tmp_path: Path) -> None:
     """``prepare --annotations`` of a file without a header ends in exit code 2."""
     bad = tmp_path / "train.csv"
-    bad.write_text("abseiling,0wR5jVB-WPk,417,427\n")
+    bad.write_text("abseiling;0wR5jVB-WPk;417;427\n")
     done = _run(
         "prepare", "demo", "--annotations", str(bad), "--root", str(tmp_path / "r"), cwd=tmp_path
     )

@@ -24,6 +24,8 @@ EDITION_DIGITS = 12
 """Hex digits of an edition's sha256 in its folder name."""
 FRAMES_INDEX = "_rgb.json"
 FLOW_INDEX = "_flow.json"
+HISTORY_SUFFIX = ".history.json"
+"""End of the file beside a list that says what it was made from."""
 _PACKINGS: dict[str, Packing] = {".tar": "tar", ".zip": "zip"}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.clips import Clip
     from kinetics_assets.core.manifest import ManifestRow
-    from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.job import Desk
 
 
 class AudioJob(FileJob):
@@ -28,10 +28,10 @@ class AudioJob(FileJob):
         return self._order.layout.sound(self._order.split, clip.label, clip.id, suffix=suffix)
 
     def _made(
-        self, row: ManifestRow, source: ManifestRow, *, worker: MediaWorker, temp: Path
+        self, row: ManifestRow, source: ManifestRow, *, desk: Desk, temp: Path
     ) -> ManifestRow:
         video = self._order.layout.base / source.path
-        facts = worker.extract_audio(video, temp, recipe=self._settings.audio)
+        facts = desk.worker.extract_audio(video, temp, recipe=self._settings.audio)
         return replace(
             row,
             samples=facts.samples,

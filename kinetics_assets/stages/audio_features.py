@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.clips import Clip
     from kinetics_assets.core.manifest import ManifestRow
-    from kinetics_assets.media.client import MediaWorker
+    from kinetics_assets.stages.job import Desk
 
 
 class AudioFeaturesJob(FileJob):
@@ -28,10 +28,10 @@ class AudioFeaturesJob(FileJob):
         return self._order.layout.sound_features(self._order.split, clip.label, clip.id)
 
     def _made(
-        self, row: ManifestRow, source: ManifestRow, *, worker: MediaWorker, temp: Path
+        self, row: ManifestRow, source: ManifestRow, *, desk: Desk, temp: Path
     ) -> ManifestRow:
         recipe = self._settings.audio_features
-        facts = worker.log_mel(self._order.layout.base / source.path, temp, recipe=recipe)
+        facts = desk.worker.log_mel(self._order.layout.base / source.path, temp, recipe=recipe)
         if facts.mels != recipe.mels:
             raise EncodeFailed(f"{facts.mels} of {recipe.mels} mels came out.")
         steps_per_second = recipe.sample_rate_hz / recipe.hop_size

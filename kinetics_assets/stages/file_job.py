@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from kinetics_assets.core.clips import Clip
     from kinetics_assets.core.stages import Stage
-    from kinetics_assets.media.client import MediaWorker
     from kinetics_assets.stages.job import Desk
     from kinetics_assets.stages.order import ClassOrder
 
@@ -42,9 +41,11 @@ class FileJob:
         raise NotImplementedError
 
     def _made(
-        self, row: ManifestRow, source: ManifestRow, *, worker: MediaWorker, temp: Path
+        self, row: ManifestRow, source: ManifestRow, *, desk: Desk, temp: Path
     ) -> ManifestRow:
         """Write the file to `temp` and return `row` with what is known of it, as far as it differs.
+
+        Its sha256 may be left out.
 
         Raises:
             ClipError: The input cannot be used, or the output is not what was to be written.
@@ -82,7 +83,7 @@ class FileJob:
             temp = temp_path(final, stage=self.stage)
             before = row if row.status is Status.OK and row.path else None
             try:
-                made = self._finished(row, source, worker=desk.worker, temp=temp, final=final)
+                made = self._finished(row, source, desk=desk, temp=temp, final=final)
                 desk.commit(made, partial(self._publish, temp, final, before=before))
             except ClipError as error:
                 if before is not None:
@@ -119,7 +120,7 @@ class FileJob:
         )
 
     def _finished(
-        self, row: ManifestRow, source: ManifestRow, *, worker: MediaWorker, temp: Path, final: Path
+        self, row: ManifestRow, source: ManifestRow, *, desk: Desk, temp: Path, final: Path
     ) -> ManifestRow:
         """Return the ok row of the file in `temp`.
 
@@ -137,6 +138,6 @@ class FileJob:
             frames_decoded=source.frames_decoded,
             digest=self._made_from(source),
         )
-        made = self._made(bare, source, worker=worker, temp=temp)
-        size_bytes, sha256 = temp.stat().st_size, sha256_of(temp)
+        made = self._made(bare, source, desk=desk, temp=temp)
+        size_bytes, sha256 = temp.stat().st_size, made.sha256 or sha256_of(temp)
         return replace(made, size_bytes=size_bytes, sha256=sha256, finished_at=now_utc())

@@ -21,14 +21,14 @@ from kinetics_assets.core.filelists import (
     in_sorted_order,
     sorted_classes,
 )
-from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.layout import HISTORY_SUFFIX, Layout
 from kinetics_assets.core.manifest import WHOLE, Status
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import class_versions, load_rows, read_current
 from kinetics_assets.io.atomic import os_faults, write_chunks
 from kinetics_assets.stages.digests import recipe_digest
 from kinetics_assets.stages.flow_mixture import refuse_mixed_list
-from kinetics_assets.stages.list_history import HISTORY_SUFFIX, list_history
+from kinetics_assets.stages.list_history import list_history
 from kinetics_assets.stages.list_parts import ListParts, list_parts
 from kinetics_assets.stages.pictures_job import ADOPTED
 

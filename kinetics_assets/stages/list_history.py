@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kinetics_assets.core.settings import Settings
     from kinetics_assets.stages.list_parts import ListParts
 
-HISTORY_SUFFIX = ".history.json"
-
 
 def list_history(
     settings: Settings,

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.layout import TEMP_PREFIX, Layout
+from kinetics_assets.core.layout import HISTORY_SUFFIX, TEMP_PREFIX, Layout
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.verify.annotated import read_annotated
 from kinetics_assets.verify.files import check_files
 from kinetics_assets.verify.findings import Finding, Problem, Report
 from kinetics_assets.verify.lists import LISTS, check_lists
 from kinetics_assets.verify.rows import read_rows
+from kinetics_assets.verify.sizes import size_roots
 from kinetics_assets.verify.tree import tree_digest, tree_lines
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def _note_strangers(layout: Layout, report: Report) -> None:
         ours |= {
             layout.filelist(split, kind, suffix=suffix).name
             for kind in LISTS
-            for suffix in (".txt", ".json")
+            for suffix in (".txt", ".json", HISTORY_SUFFIX)
         }
+        ours |= {root.name for root in size_roots(layout, split)}
     for entry in sorted(path.name for path in layout.base.iterdir()):
         if entry not in ours and not entry.startswith(TEMP_PREFIX):
             report.note(f"{entry}: not looked at (not part of the layout under these settings)")

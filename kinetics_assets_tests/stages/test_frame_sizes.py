@@ -65,7 +65,9 @@ def test_each_size_has_all_frames(sized: ClassOrder, changed: Changed) -> None:
         assert {len(paths) for paths in pictures.values()} == {row.frames_decoded}
         assert [min(pixels_of(pictures[size][-1])) for size in ("", "32")] == [64, 32]
         assert pixels_of(pictures["50x40"][-1]) == (50, 40)
-    assert verify_dataset(sized.settings).findings == []
+    checked = verify_dataset(sized.settings)
+    assert checked.findings == []
+    assert not [note for note in checked.notes if "not looked at" in note]
     together = {path.name: path.read_bytes() for path in pictures["32"]}
     alone = changed(rawframes=FrameRecipe(size="32"))
     first = folder_of(alone, next(r for r in ok_rows(alone) if r.clip == rows[-1].clip), "")

@@ -288,8 +288,7 @@ struct Workspace {
 
 extern "C" {
 
-// What the destructor of a thread's memory knows this library by. It comes with the start files
-// as a rule, which are left out here so that to load the library runs no code.
+// By which a thread's memory knows this library; start files, which are left out, would bring it.
 __attribute__((visibility("hidden"))) void *__dso_handle = &__dso_handle;
 
 // Refine `flow` (2, H, W) in place on one pyramid level and fill in how many iterations each warp
