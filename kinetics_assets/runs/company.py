@@ -25,7 +25,6 @@ from kinetics_assets.runs.requests import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from types import FrameType
 
     import dagster as dg
 
@@ -170,11 +169,12 @@ def run_all(
     home = dagster_home(settings.root)
     outcomes: list[RunOutcome] = []
     forking = nursery or RunNursery(settings)
-    with open_instance(home) as instance, _sigterm_as_exit():
+    with open_instance(home) as instance, _sigterm_noted() as leave_if_told:
         reap_dead_runs(instance)
         company = _Company(home, instance, forking.get(), on_event)
         try:
             while waiting or company.workers:
+                leave_if_told()
                 while waiting and len(company.workers) < max_parallel:
                     company.start(waiting.popleft())
                 outcomes += company.look()
@@ -196,14 +196,21 @@ def _tail(output: Path, status: int) -> str:
 
 
 @contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM raise `SystemExit` in the block, so that what it started is ended in order."""
+def _sigterm_noted() -> Iterator[Callable[[], None]]:
+    """Yield what raises `SystemExit` once SIGTERM came; the block's end does so, too.
 
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    The handler itself raises nothing: it may run within a callback of the garbage collector, and
+    what is raised there is printed and forgotten.
+    """
+    came: list[int] = []
 
-    before = signal.signal(signal.SIGTERM, leave)
+    def leave_if_told() -> None:
+        if came:
+            raise SystemExit(128 + came[0])
+
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
     try:
-        yield
+        yield leave_if_told
     finally:
         signal.signal(signal.SIGTERM, before)
+    leave_if_told()

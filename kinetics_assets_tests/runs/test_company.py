@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from kinetics_assets.runs import (
     RunEvent,
     RunNursery,
     RunRequest,
+    company,
     dagster_home,
     is_materialised,
     open_instance,
@@ -120,3 +122,17 @@ def test_nothing_outlives_the_command(tmp_path: Path, number: signal.Signals) ->
         assert (reaped, run.status) == ([], dg.DagsterRunStatus.CANCELED)
     else:
         assert (reaped, run.status) == ([run.run_id], dg.DagsterRunStatus.FAILURE)
+
+
+def test_a_signal_in_a_callback_of_the_garbage_collector_is_heeded() -> None:
+    """Regression: what a handler raises there is swallowed, and the command went on."""
+
+    class Thing:
+        """What a weak reference may point to."""
+
+    with pytest.raises(SystemExit, match="143"), company._sigterm_noted() as leave_if_told:
+        thing = Thing()
+        watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+        leave_if_told()  # it did not come yet
+        del thing
+        assert watched() is None
