@@ -130,9 +130,13 @@ def test_a_signal_in_a_callback_of_the_garbage_collector_is_heeded() -> None:
     class Thing:
         """What a weak reference may point to."""
 
-    with pytest.raises(SystemExit, match="143"), company._sigterm_noted() as leave_if_told:
-        thing = Thing()
-        watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
-        leave_if_told()  # it did not come yet
-        del thing
-        assert watched() is None
+    def be_told() -> None:
+        with company._sigterm_noted() as leave_if_told:
+            thing = Thing()
+            watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+            leave_if_told()  # it did not come yet
+            del thing
+            assert watched() is None
+
+    with pytest.raises(SystemExit, match="143"):
+        be_told()
