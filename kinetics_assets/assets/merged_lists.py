@@ -23,6 +23,7 @@ _COLUMNS = [
     dg.TableColumn("lines", "int"),
     dg.TableColumn("held_out", "int", description="left out: a version validates with the video"),
     dg.TableColumn("repeated", "int", description="left out: an earlier version has the video"),
+    dg.TableColumn("excluded", "int", description="left out: its own list still had them"),
 ]
 
 
@@ -78,6 +79,7 @@ def _metadata(report: MergedReport) -> dict[str, dg.MetadataValue]:
                 "lines": len(one.lines),
                 "held_out": one.held_out,
                 "repeated": one.repeated,
+                "excluded": one.excluded,
             }
         )
         for key, one in report.lists.items()

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.classes import class_indices, parse_class
-from kinetics_assets.core.clips import Clip, Split, parse_clip_id, parse_split
+from kinetics_assets.core.clips import Clip, ClipId, Split, parse_clip_id, parse_split
 from kinetics_assets.core.errors import AnnotationError, UnknownClass, UnknownSplit
 
 if TYPE_CHECKING:
@@ -179,6 +179,30 @@ def split_list(data: bytes, *, name: str) -> dict[Split, bytes]:
     return {
         split: b"\n".join([header.raw, *parts[split], b""]) for split in Split if split in parts
     }
+
+
+def read_clip_ids(data: bytes, *, name: str, remedy: str) -> list[ClipId]:
+    """Return the clips that the lines of a list name, whatever else is on them.
+
+    Args:
+        data: The file, with a header.
+        name: File name or address, for messages.
+        remedy: What to say beside what is wrong with a line.
+
+    Raises:
+        AnnotationError: No header that can be understood, or a line that names no clip.
+    """
+    lines = _lines(data)
+    header = _read_header(lines, name=name)
+    places = [header.columns[column] for column in _REQUIRED]
+    clips: list[ClipId] = []
+    for number, raw in lines:
+        try:
+            fields = _fields(raw, header)
+            clips.append(parse_clip_id(*(fields[place] for place in places)))
+        except ValueError as error:
+            raise AnnotationError(name, f"{error}.", line=number, remedy=remedy) from error
+    return clips
 
 
 def class_row_hashes(rows: Iterable[Clip]) -> dict[str, str]:

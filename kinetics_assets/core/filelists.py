@@ -38,7 +38,7 @@ import pyarrow.compute as arrow_compute
 from kinetics_assets.core.manifest import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 pc: Any = arrow_compute  # its stubs know few of the types that it takes
 COLUMNS: Final = (
@@ -98,6 +98,9 @@ FORMATS: Final = {
 REQUIRED_KINDS: Final = tuple(kind for kind in ListKind if not FORMATS[kind].is_optional)
 """The lists that every split has."""
 
+EXCLUDED: Final = "excluded"
+"""What clips that are left out on purpose are counted as, where others have status and reason."""
+
 ENTRIES: Final = pa.schema(
     [  # type: ignore[arg-type] # the stubs cannot join fields of several types
         pa.field("rank", pa.int32(), nullable=False),
@@ -118,9 +121,9 @@ class ClassFacts:
     left_out: dict[str, int]
     """Annotated clips that are not listed, by status and reason."""
     statuses: dict[str, int]
-    """Annotated clips that have a row, by status."""
+    """Annotated clips that have a row and are not left out on purpose, by status."""
     makers: list[tuple[str, str, str, int]]
-    """Recipe, engine and profile of ok rows, and how many rows they made."""
+    """Recipe, engine and profile of such ok rows, and how many rows they made."""
     first: str
     last: str
     """First and last line; empty without any."""
@@ -139,7 +142,12 @@ def clip_names(rows: pa.Table) -> list[str]:
 
 
 def class_entries(
-    kind: ListKind, rows: pa.Table, *, annotated: Sequence[str], index: int | None
+    kind: ListKind,
+    rows: pa.Table,
+    *,
+    annotated: Sequence[str],
+    index: int | None,
+    excluded: Collection[str] = (),
 ) -> tuple[pa.RecordBatch, ClassFacts]:
     """Return an entry for each verified row with at least one frame, and the facts of the class.
 
@@ -148,6 +156,7 @@ def class_entries(
         rows: `COLUMNS` of the class's manifest; rows that are not annotated are passed over.
         annotated: Names of the class's annotated clips, sorted.
         index: 0-based index of the class; None for rows without a label.
+        excluded: Annotated clips that are left out on purpose, whatever their status.
 
     Returns:
         A batch of `ENTRIES`, and what is to be known of it and of the clips that are not in it.
@@ -156,10 +165,10 @@ def class_entries(
     # those that take Python's values import all of pandas.
     places = {name: rank for rank, name in enumerate(annotated)}
     names = clip_names(rows)
-    is_annotated = [name in places for name in names]
-    if not all(is_annotated):
-        rows = rows.filter(pa.array(is_annotated, pa.bool_()))
-    ranks = [places[name] for name in compress(names, is_annotated)]
+    is_wanted = [name in places and name not in excluded for name in names]
+    if not all(is_wanted):
+        rows = rows.filter(pa.array(is_wanted, pa.bool_()))
+    ranks = [places[name] for name in compress(names, is_wanted)]
     status, reason, frames, path = _values(rows, "status", "reason", "frames_decoded", "path")
     is_ok = [one == Status.OK for one in status]
     is_listed = [ok and bool(count) for ok, count in zip(is_ok, frames, strict=True)]
@@ -171,11 +180,12 @@ def class_entries(
     makers = Counter(compress(zip(recipes, engines, profiles, strict=True), is_ok))
     batch = _entries(kind, sorted(found), index=index)
     lines = batch.column("text")
-    not_run = len(annotated) - statuses.total()
+    not_run = len(annotated) - len(excluded) - statuses.total()
     facts = ClassFacts(
         listed=len(batch),
         left_out={f"{status}: {why or 'no frames'}": n for (status, why), n in left_out.items()}
-        | ({"not run": not_run} if not_run else {}),
+        | ({"not run": not_run} if not_run else {})
+        | ({EXCLUDED: len(excluded)} if excluded else {}),
         statuses=dict(statuses),
         makers=[(*maker, count) for maker, count in makers.items()],
         first=lines[0].as_py() if len(batch) else "",

@@ -19,6 +19,8 @@ from kinetics_assets.core.label_bridges import merged_indices
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from kinetics_assets.core.exclusions import Exclusion
+
 _TIMES: Final = len("_000000_000010")
 
 
@@ -43,6 +45,8 @@ class MergedList:
     """Lines left out because a version validates or tests with their video."""
     repeated: int = 0
     """Lines left out because an earlier version has their video."""
+    excluded: int = 0
+    """Lines left out on purpose, that the version's own list still had."""
 
 
 @dataclass(slots=True)
@@ -94,6 +98,13 @@ def merged_validation(dataset: str, lines: Iterable[str]) -> MergedList:
         ValueError: A line is none of a ``videos`` list.
     """
     return MergedList(tuple(_line(*_parts(line), dataset) for line in lines))
+
+
+def without(lines: Iterable[str], exclusion: Exclusion) -> list[str]:
+    """Return the lines of a ``videos`` list whose clips are not left out on purpose."""
+    names = {line: PurePosixPath(line.rpartition(" ")[0]).stem for line in lines}
+    covered = exclusion.covered(names.values())
+    return [line for line, name in names.items() if name not in covered]
 
 
 def video_of(path: str) -> str:

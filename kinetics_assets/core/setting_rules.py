@@ -219,6 +219,8 @@ _RULES: dict[str, _Rule] = {
     "audio_features.range_db": _between(1, 400),
     "shards.clips": _between(1, 10_000),
     "filelists.min_share": _between(0, 1),
+    "filelists.exclude": (all, "paths or DATASET/SPLIT, none of them empty"),
+    "filelists.exclude_from": (bool, "one or more of train, val, test"),
     "thresholds.min_completeness": _between(0, 1),
     "limits.workers": _at_least(0),
     "limits.gpu_devices": (all, "names of GPUs, none of them empty"),

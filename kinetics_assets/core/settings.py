@@ -306,6 +306,13 @@ class ListSettings:
     """Seed of the shuffle; needed when `shuffle` is set."""
     min_share: float = 0.5
     """A list below this share of (rows - permanent losses) is refused."""
+    exclude: tuple[str, ...] = ()
+    """Clips that no list has (docs/editions.md): files with columns youtube_id, time_start and
+    time_end, or DATASET/SPLIT for the annotation list of that split under the root."""
+    exclude_by: Literal["video", "overlap"] = "video"
+    """Leave out all clips of these videos, or only clips that overlap one of the clips in time."""
+    exclude_from: tuple[Literal["train", "val", "test"], ...] = ("train",)
+    """Splits whose lists leave them out."""
     sensor: bool = True
     """Whether the sensor that keeps lists fresh is running by default."""
 

@@ -13,6 +13,7 @@ import pyarrow.compute as arrow_compute
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import KineticsError, SettingsError
 from kinetics_assets.core.filelists import (
+    EXCLUDED,
     FORMATS,
     ListKind,
     as_json,
@@ -28,6 +29,7 @@ from kinetics_assets.io.annotation_store import class_versions, load_rows, read_
 from kinetics_assets.io.atomic import os_faults, write_chunks
 from kinetics_assets.stages.digests import recipe_digest
 from kinetics_assets.stages.flow_mixture import refuse_mixed_list
+from kinetics_assets.stages.left_out import LeftOut, left_out_of
 from kinetics_assets.stages.list_history import list_history
 from kinetics_assets.stages.list_parts import ListParts, list_parts
 from kinetics_assets.stages.pictures_job import ADOPTED
@@ -64,6 +66,8 @@ class ListsReport:
     """sha256 of the ``.txt`` forms' bytes, which the ``.json`` forms follow from."""
     changed: bool
     """Whether a byte changed on the disk."""
+    excluded: LeftOut
+    """Which rows were left out on purpose, and by which lists."""
 
 
 def run_filelists(settings: Settings, split: Split) -> ListsReport:
@@ -74,7 +78,8 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
             be had, or outputs of more than one recipe; the message names the dominant reasons.
         MixedFlow: The list of flow would be of several profiles, and ``flow.mixed`` does not ask
             for that.
-        InputError: There are no annotations, or a shuffle without a seed is asked for.
+        InputError: There are no annotations, a list of clips to leave out cannot be used, or a
+            shuffle without a seed is asked for.
     """
     layout = Layout.of(settings)
     if settings.filelists.shuffle and settings.filelists.seed is None:
@@ -84,19 +89,21 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         )
     versions = class_versions(layout, split)
     annotated = read_current(layout)[split].rows
+    excluded = left_out_of(settings, layout, split)
     found: dict[ListKind, ListParts] = {}
     left_out: dict[ListKind, dict[str, int]] = {}
     refused: dict[ListKind, str] = {}
     for kind in ListKind:
         stage, is_optional = stage_of(kind, settings), FORMATS[kind].is_optional
-        parts = list_parts(layout, split, kind, stage=stage, versions=versions)
+        parts = list_parts(layout, split, kind, stage=stage, versions=versions, left_out=excluded)
         if is_optional and not parts.facts:
             continue
-        why = _left_out(parts, annotated=annotated)
+        why = _left_out(parts, annotated=annotated, excluded=excluded)
         rows = parts.annotated if is_optional else annotated
+        rows -= parts.excluded if is_optional else why.get(EXCLUDED, 0)
         try:
             _refuse_mixed(settings, split, parts)
-            _refuse_small(settings, split, parts, annotated=rows, left_out=why)
+            _refuse_small(settings, split, parts, wanted=rows, left_out=why)
         except ListsRefused as error:
             if not is_optional:
                 raise
@@ -114,7 +121,13 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         if FORMATS[kind].has_json:
             changed |= _write_if_new(layout.filelist(split, kind, suffix=".json"), as_json(entries))
         history = list_history(
-            settings, layout, split, parts=parts, text=text, left_out=left_out[kind]
+            settings,
+            layout,
+            split,
+            parts=parts,
+            text=text,
+            left_out=left_out[kind],
+            excluded=excluded.record(),
         )
         beside = layout.filelist(split, kind, suffix=HISTORY_SUFFIX)
         changed |= _write_if_new(beside, [memoryview(history)])
@@ -128,6 +141,7 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         refused=refused,
         data_version=data_version.hexdigest(),
         changed=changed,
+        excluded=excluded,
     )
 
 
@@ -161,11 +175,13 @@ def _refuse_mixed(settings: Settings, split: Split, parts: ListParts) -> None:
         refuse_mixed_list(settings, split, profiles=profiles)
 
 
-def _left_out(parts: ListParts, *, annotated: int) -> dict[str, int]:
+def _left_out(parts: ListParts, *, annotated: int, excluded: LeftOut) -> dict[str, int]:
     """Return how many annotation rows are not listed, by status and reason."""
     total: Counter[str] = Counter()
     for facts in parts.facts.values():
         total.update(facts.left_out)
+    counts = excluded.counts
+    total[EXCLUDED] += sum(counts[label] for label in counts.keys() - parts.facts.keys())
     total["not run"] += annotated - parts.listed - total.total()
     return {why: count for why, count in total.most_common() if count}
 
@@ -175,20 +191,20 @@ def _refuse_small(
     split: Split,
     parts: ListParts,
     *,
-    annotated: int,
+    wanted: int,
     left_out: dict[str, int],
 ) -> None:
-    """Raise `ListsRefused` when the list has no line or too few."""
+    """Raise `ListsRefused` when the list has no line or too few of the rows that are `wanted`."""
     unwanted = sum(
         facts.statuses.get(status, 0) for facts in parts.facts.values() for status in _UNWANTED
     )
-    least = settings.filelists.min_share * (annotated - unwanted)
+    least = settings.filelists.min_share * (wanted - unwanted)
     if parts.listed and parts.listed >= least:
         return
     why = "; ".join(f"{count} {name}" for name, count in list(left_out.items())[:4])
     raise ListsRefused(
         f"The {parts.kind} list of {settings.dataset} {split} would have {parts.listed} of"
-        f" {annotated} rows, fewer than {max(least, 1):.0f}"
+        f" {wanted} rows, fewer than {max(least, 1):.0f}"
         f" (left out: {why or 'nothing, the list is empty'}).",
         remedy=f"`kinetics status {settings.dataset}` says more; prepare what is missing first.",
     )

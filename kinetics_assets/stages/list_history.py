@@ -11,14 +11,16 @@ import hashlib
 import json
 from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.stages import Stage, input_of
 from kinetics_assets.io.annotation_store import read_current
+from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.stages.digests import recipe_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from kinetics_assets.core.clips import Split
     from kinetics_assets.core.layout import Layout
@@ -34,6 +36,7 @@ def list_history(
     parts: ListParts,
     text: Iterable[bytes | memoryview],
     left_out: Mapping[str, int],
+    excluded: Mapping[str, Any],
 ) -> bytes:
     """Return the history of one list as JSON.
 
@@ -44,6 +47,7 @@ def list_history(
         parts: What is in it.
         text: Its ``.txt`` form.
         left_out: Rows that are not listed, by status and reason.
+        excluded: Which clips were left out on purpose, and by which lists; empty without any.
     """
     edition = read_current(layout)[split]
     digest = hashlib.sha256()
@@ -70,8 +74,22 @@ def list_history(
         "clips_by_engine": {name: count for name, count in sorted(engines.items()) if count},
         "order": {"shuffle": settings.filelists.shuffle, "seed": settings.filelists.seed},
         "package": _package_version(),
+        **({"excluded": excluded} if excluded else {}),
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def recorded_exclusion(history: Path) -> dict[str, Any]:
+    """Return what a history says of clips left out on purpose; empty if nothing, or no such file.
+
+    It is what `Exclusion.record` gave when the list was written.
+    """
+    try:
+        with os_faults(f"reading {history}"):
+            excluded = json.loads(history.read_bytes()).get("excluded", {})
+        return {key: value for key, value in excluded.items() if key != "rows_by_class"}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _package_version() -> str:

@@ -1,8 +1,9 @@
 """Entries of file lists by class, kept beside the manifests so that only what changed is read anew.
 
 To open 1,200 manifests and to make text of their rows takes seconds; to stat them, milliseconds.
-What the entries of a class were made from is written beside them: the manifest's stamp and the hash
-of the class's annotated clips. They are believed only while both are the same.
+What the entries of a class were made from is written beside them: the manifest's stamp, the hash of
+the class's annotated clips, and that of those that are left out on purpose. They are believed only
+while all are the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.filelists import (
     COLUMNS,
     ENTRIES,
+    EXCLUDED,
     FORMATS,
     ClassFacts,
     ListKind,
@@ -30,11 +32,13 @@ from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.manifests import read_columns
 from kinetics_assets.io.manifests_digest import manifest_stamps
 from kinetics_assets.io.part_files import Part, read_parts, write_parts
+from kinetics_assets.stages.left_out import LeftOut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from kinetics_assets.core.clips import Split
+    from kinetics_assets.core.exclusions import Exclusion
     from kinetics_assets.core.layout import Layout
     from kinetics_assets.core.stages import Stage
     from kinetics_assets.io.manifests_digest import Stamp
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 pc: Any = arrow_compute  # its stubs know few of the types that it takes
 _REVISION: Final = 1
 """Raised by hand when the same manifest gives other entries or facts."""
+_NOTHING: Final = LeftOut()
 MOST_READ_EACH_TIME: Final = 16
 """Classes that may be out of date before the file of parts is written again: writing it costs about
 as much as reading as many manifests. A split of fewer classes has no such file."""
@@ -70,6 +75,11 @@ class ListParts:
         classes = self.facts.values()
         return self.listed + sum(sum(facts.left_out.values()) for facts in classes)
 
+    @property
+    def excluded(self) -> int:
+        """Those of `annotated` that are left out on purpose."""
+        return sum(facts.left_out.get(EXCLUDED, 0) for facts in self.facts.values())
+
     def batches(self, labels: Iterable[str]) -> list[pa.RecordBatch]:
         """Return the entries of some classes, in this order."""
         return [
@@ -85,7 +95,13 @@ class ListParts:
 
 
 def list_parts(
-    layout: Layout, split: Split, kind: ListKind, *, stage: Stage, versions: Mapping[str, str]
+    layout: Layout,
+    split: Split,
+    kind: ListKind,
+    *,
+    stage: Stage,
+    versions: Mapping[str, str],
+    left_out: LeftOut = _NOTHING,
 ) -> ListParts:
     """Return the entries of a list, read from the manifests as far as they are not known.
 
@@ -95,6 +111,7 @@ def list_parts(
         kind: The list.
         stage: Whose outputs it names.
         versions: Hash of the annotated clips of each class.
+        left_out: Clips that are left out on purpose.
 
     Raises:
         InternalError: A manifest is damaged; the message names it and the remedy.
@@ -107,12 +124,20 @@ def list_parts(
         part = kept.parts.get(label)
         if (
             part is None
-            or part.source != _source(stamp, versions[label])
+            or part.source
+            != _source(stamp, versions[label], excluded=left_out.names.get(label, ()))
             or not stamp.settled(by_ns=kept.written_ns)
             or not part.is_whole()
         ):
             part = _read(
-                layout, split, kind, stage=stage, label=label, stamp=stamp, current=versions[label]
+                layout,
+                split,
+                kind,
+                stage=stage,
+                label=label,
+                stamp=stamp,
+                current=versions[label],
+                exclusion=left_out.exclusion,
             )
             read_again += 1
         parts[label] = part
@@ -129,6 +154,7 @@ def _read(
     label: str,
     stamp: Stamp,
     current: str,
+    exclusion: Exclusion,
 ) -> Part:
     """Return facts and entries of one class, from its manifest, whose stamp was taken before."""
     rows = read_columns(layout, split, stage, label, names=COLUMNS)
@@ -143,13 +169,17 @@ def _read(
         annotated = sorted(clip.id.name for clip in clips)
         version = hash_of_names(annotated)
     index = class_indices(layout.dataset).get(label)
-    batch, facts = class_entries(kind, rows, annotated=annotated, index=index)
-    return Part.of(_source(stamp, version), asdict(facts), batch.serialize().to_pybytes())
+    # asked of these very clips: the list may have been replaced since the others were looked up
+    excluded = exclusion.covered(annotated)
+    batch, facts = class_entries(kind, rows, annotated=annotated, index=index, excluded=excluded)
+    source = _source(stamp, version, excluded=excluded)
+    return Part.of(source, asdict(facts), batch.serialize().to_pybytes())
 
 
-def _source(stamp: Stamp, version: str) -> str:
+def _source(stamp: Stamp, version: str, *, excluded: Collection[str]) -> str:
     """Return what the entries of a class are made from."""
-    return f"{stamp.text} {version}"
+    without = f" {hash_of_names(excluded)}" if excluded else ""
+    return f"{stamp.text} {version}{without}"
 
 
 def _maker(layout: Layout, kind: ListKind) -> str:

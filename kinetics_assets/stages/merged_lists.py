@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import AnnotationError, SettingsError
@@ -21,6 +21,7 @@ from kinetics_assets.core.merged_lists import (
     MergedList,
     merged_training,
     merged_validation,
+    without,
 )
 from kinetics_assets.io.annotation_store import (
     load_rows,
@@ -29,11 +30,13 @@ from kinetics_assets.io.annotation_store import (
     write_if_changed,
 )
 from kinetics_assets.io.atomic import os_faults
+from kinetics_assets.io.exclusions import read_exclusion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from kinetics_assets.core.exclusions import Exclusion
     from kinetics_assets.core.settings import Settings
 
 
@@ -56,6 +59,7 @@ def run_merged_lists(versions: Sequence[Settings]) -> MergedReport:
 
     Beside them go the label map and ``history.json``, which says from which editions and lists they
     were made and how many lines were left out why. Lists are written only if their bytes changed.
+    What a version's settings leave out of its lists is left out here, be its own list older or not.
 
     Args:
         versions: Settings of the datasets to merge, all under one root; where two have the same
@@ -63,7 +67,7 @@ def run_merged_lists(versions: Sequence[Settings]) -> MergedReport:
 
     Raises:
         SettingsError: Too few datasets, one twice, or one that has no place in the merged list.
-        AnnotationError: A dataset has no lists yet.
+        AnnotationError: A dataset has no lists yet, or a list of clips to leave out cannot be used.
     """
     _refuse_odd(versions)
     layouts = {settings.dataset: Layout.of(settings) for settings in versions}
@@ -72,13 +76,21 @@ def run_merged_lists(versions: Sequence[Settings]) -> MergedReport:
         for dataset, layout in layouts.items()
         for split in LISTED
     }
+    exclusions = {
+        (settings.dataset, split): read_exclusion(settings, split)
+        for settings in versions
+        for split in LISTED
+    }
+    kept = {key: without(lines, exclusions[key]) for key, lines in given.items()}
     held_out = frozenset[str]().union(*(_held_out(layout) for layout in layouts.values()))
     training = merged_training(
-        {dataset: given[dataset, Split.TRAIN] for dataset in layouts}, held_out=held_out
+        {dataset: kept[dataset, Split.TRAIN] for dataset in layouts}, held_out=held_out
     )
     lists = {(dataset, Split.TRAIN): one for dataset, one in training.items()}
     for dataset in layouts:
-        lists[dataset, Split.VAL] = merged_validation(dataset, given[dataset, Split.VAL])
+        lists[dataset, Split.VAL] = merged_validation(dataset, kept[dataset, Split.VAL])
+    for key, one in lists.items():
+        lists[key] = replace(one, excluded=len(given[key]) - len(kept[key]))
     folder = versions[0].root / MERGED
     paths = {
         (dataset, split): folder / f"{VERSIONS[dataset]}_{split}_list_videos.txt"
@@ -90,7 +102,7 @@ def run_merged_lists(versions: Sequence[Settings]) -> MergedReport:
     }
     joined = hashlib.sha256(b"".join(path.name.encode() + texts[path] for path in sorted(texts)))
     texts[folder / "label_map_k710.txt"] = "".join(f"{n}\n" for n in merged_names()).encode()
-    texts[folder / "history.json"] = _history(layouts, lists, given)
+    texts[folder / "history.json"] = _history(layouts, lists, given, exclusions)
     changed = [write_if_changed(path, data) for path, data in texts.items()]
     return MergedReport(lists, paths, len(held_out), joined.hexdigest(), changed=any(changed))
 
@@ -134,6 +146,7 @@ def _history(
     layouts: Mapping[str, Layout],
     lists: Mapping[tuple[str, Split], MergedList],
     given: Mapping[tuple[str, Split], Sequence[str]],
+    exclusions: Mapping[tuple[str, Split], Exclusion],
 ) -> bytes:
     """Return what the merged lists were made from, without times: equal inputs, equal bytes."""
     record = {
@@ -144,9 +157,17 @@ def _history(
                 "lines": len(lists[dataset, split].lines),
                 "left_out_held_out": lists[dataset, split].held_out,
                 "left_out_repeated": lists[dataset, split].repeated,
+                **_excluded(exclusions[dataset, split], lists[dataset, split]),
             }
             for split in LISTED
         }
         for dataset, layout in layouts.items()
     }
     return (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _excluded(exclusion: Exclusion, merged: MergedList) -> dict[str, Any]:
+    """Return what the history says of clips that are left out on purpose."""
+    if not exclusion:
+        return {}
+    return {"left_out_excluded": merged.excluded, "excluded": exclusion.record()}

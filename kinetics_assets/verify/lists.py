@@ -7,6 +7,13 @@ import random
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.classes import class_indices
+from kinetics_assets.core.errors import AnnotationError
+from kinetics_assets.core.exclusions import (
+    Exclusion,
+    exclusion_name,
+    exclusion_path,
+    parse_exclusion,
+)
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.stages import SOUND_STAGES, Stage
 from kinetics_assets.verify.findings import Problem, Report
@@ -38,12 +45,27 @@ def check_lists(
     """Report every line of a split's lists that the manifests do not say, and the reverse.
 
     The ``.txt`` form is compared with the manifests, the ``.json`` form with the ``.txt`` form.
+    Clips that are left out on purpose, by the settings, are noted and must not be in a list.
     """
     split = annotated.split
+    try:
+        exclusion = _exclusion(layout, annotated, lists)
+    except (AnnotationError, OSError) as error:
+        text = f"clips to leave out are not known: {error}"
+        report.find(Problem.FILELIST, layout.relative(layout.filelist(split, "videos")), text)
+        return
+    if exclusion:
+        count = sum(exclusion.covers(clip.id) for clip in annotated.ordered)
+        names = ", ".join(one.name for one in exclusion.lists)
+        report.note(f"{split}: {count} rows are left out of the lists on purpose ({names})")
     for kind, of_stage in LISTS.items():
         stage = Stage(lists.videos_from) if kind == "videos" else of_stage
         root = layout.relative(layout.stage_root(split, stage))
-        wanted = _wanted(layout.dataset, root, kind, stage=stage, rows=rows)
+        wanted = {
+            line: clip
+            for line, clip in _wanted(layout.dataset, root, kind, stage=stage, rows=rows).items()
+            if not exclusion.covers(clip.id)
+        }
         path = layout.filelist(split, kind)
         if not path.exists():
             if wanted:
@@ -60,6 +82,18 @@ def check_lists(
         if stage not in SOUND_STAGES:
             twin = layout.filelist(split, kind, suffix=".json")
             _compare_json(layout.relative(twin), twin, kind, lines, report)
+
+
+def _exclusion(layout: Layout, annotated: Annotated, lists: ListSettings) -> Exclusion:
+    """Return which clips the lists of a split leave out by the settings."""
+    if annotated.split.value not in lists.exclude_from:
+        return Exclusion()
+    paths = {text: exclusion_path(layout.root, text) for text in lists.exclude}
+    found = (
+        parse_exclusion(path.read_bytes(), name=exclusion_name(text), where=str(path))
+        for text, path in paths.items()
+    )
+    return Exclusion(tuple(found), by_overlap=lists.exclude_by == "overlap")
 
 
 def _wanted(dataset: str, root: str, kind: str, *, stage: Stage, rows: Rows) -> dict[str, Clip]:

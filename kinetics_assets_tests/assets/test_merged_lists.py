@@ -51,5 +51,6 @@ def test_what_was_left_out_is_shown(tmp_path: Path) -> None:
         "lines": 1,
         "held_out": 1,
         "repeated": 1,
+        "excluded": 0,
     }
     assert len(shown) == 6
