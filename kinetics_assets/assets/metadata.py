@@ -52,6 +52,7 @@ def stage_metadata(report: StageReport) -> _Metadata:
         "changed": dg.MetadataValue.int(report.changed),
         "retired": dg.MetadataValue.int(report.retired),
         "returned": dg.MetadataValue.int(report.returned),
+        "relabelled": dg.MetadataValue.int(report.relabelled),
         "size_bytes": dg.MetadataValue.int(summary.size_bytes),
         "frames": dg.MetadataValue.int(summary.frames),
         "elapsed_seconds": dg.MetadataValue.float(round(report.elapsed_seconds, 3)),

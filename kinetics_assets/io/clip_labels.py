@@ -31,14 +31,27 @@ def labels_of(root: Path, youtube_ids: Iterable[str]) -> dict[ClipId, list[tuple
     Raises:
         PermissionDenied: A list cannot be read.
     """
-    wanted = pa.array(sorted(set(youtube_ids)), pa.string())
+    wanted = set(youtube_ids)
     labels: dict[ClipId, list[tuple[str, str]]] = {}
     for dataset in DATASETS:
-        found: set[tuple[ClipId, str]] = set()
-        for path in _lists(root, dataset):
-            found |= _rows_of(path, wanted)
-        for clip, label in sorted(found):
-            labels.setdefault(clip, []).append((dataset, label))
+        for clip, found in labels_in(root, dataset, wanted).items():
+            labels.setdefault(clip, []).extend((dataset, label) for label in found)
+    return labels
+
+
+def labels_in(root: Path, dataset: str, youtube_ids: Iterable[str]) -> dict[ClipId, list[str]]:
+    """Return clip -> labels, sorted, under which a list of one dataset has it; as `labels_of`.
+
+    Raises:
+        PermissionDenied: A list cannot be read.
+    """
+    wanted = pa.array(sorted(set(youtube_ids)), pa.string())
+    found: set[tuple[ClipId, str]] = set()
+    for path in _lists(root, dataset):
+        found |= _rows_of(path, wanted)
+    labels: dict[ClipId, list[str]] = {}
+    for clip, label in sorted(found):
+        labels.setdefault(clip, []).append(label)
     return labels
 
 

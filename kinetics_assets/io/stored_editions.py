@@ -8,7 +8,7 @@ from pathlib import Path
 from kinetics_assets.core.annotations import edition_sha256
 from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.core.layout import EDITION_DIGITS, Layout
-from kinetics_assets.io.annotation_store import stored_list
+from kinetics_assets.io.annotation_store import read_current, stored_list
 
 _HEX = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
@@ -37,3 +37,13 @@ def stored_edition(layout: Layout, digits: str) -> Path:
     raise AnnotationError(
         str(found[0]), "its list is missing or damaged.", remedy="Fetch it from where it came."
     )
+
+
+def has_older_editions(layout: Layout) -> bool:
+    """Return whether a list is stored that is not the current one of its split.
+
+    Raises:
+        AnnotationError: There are no lists yet, or their record is damaged.
+    """
+    current = {layout.edition(edition.sha256).name for edition in read_current(layout).values()}
+    return any(folder.name not in current for folder in layout.editions.iterdir())

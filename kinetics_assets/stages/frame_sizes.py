@@ -13,9 +13,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.geometry import is_size
-from kinetics_assets.io.atomic import os_faults, publish_folder, sync, temp_path
+from kinetics_assets.io.atomic import (
+    folder_sha256,
+    link_or_copy,
+    os_faults,
+    publish_folder,
+    sync,
+    temp_path,
+)
 from kinetics_assets.stages.frame_folders import FolderStore, keep_files, read_index
-from kinetics_assets.stages.frame_index import INDEX_NAMES, FrameIndex, Held
+from kinetics_assets.stages.frame_index import INDEX_NAMES, FrameIndex, Held, picture_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -42,6 +49,24 @@ class SizedFolderStore(FolderStore):
         """Return whether the pictures of all sizes are those that `row` records, from a look."""
         first = FolderStore.looks_whole(self, row)
         return first and all(FolderStore.looks_whole(self, other) for other in self._others(row))
+
+    def take_out(self, row: ManifestRow, folder: Path) -> FrameIndex | None:
+        """Link the pictures of all sizes into `folder`, further ones below it; None as for one.
+
+        They are found whether `row` tells of a public folder or of a retired one.
+        """
+        index = FolderStore.take_out(self, row, folder)
+        if index is None:
+            return None
+        first = self._folder(row)
+        names = picture_names(self.stage, count=index.count, start_index=index.start_index)
+        for size, facts in (index.also or {}).items():
+            kept = first / size if (first / size).is_dir() else self._beside(first, size)
+            if not _link_all(kept, names, folder / size, sha256=str(facts.get("sha256"))):
+                shutil.rmtree(folder)
+                folder.mkdir()
+                return None
+        return index
 
     def hold(self, folder: Path, names: Sequence[str], *, final: Path, index: FrameIndex) -> Held:
         """Make the pictures ready; those of further sizes are in folders below `folder`."""
@@ -77,8 +102,8 @@ class SizedFolderStore(FolderStore):
 
     def _beside(self, path: Path, size: str) -> Path:
         """Return where the clip's frames of another size are, given those of the first."""
-        root = self.order.layout.rawframes_of_size(self.order.split, size)
-        return root / path.parent.name / path.name
+        root = path.parent.parent
+        return root.with_name(f"{root.name}_{size}") / path.parent.name / path.name
 
     def _publish_size(self, temp: Path, final: Path, index: FrameIndex) -> None:
         """Give the frames in `temp` their name, with an index file of their own."""
@@ -110,6 +135,17 @@ class SizedFolderStore(FolderStore):
                 folder.rename(aside)
                 sync(folder.parent)
                 shutil.rmtree(aside)
+
+
+def _link_all(folder: Path, names: list[str], target: Path, *, sha256: str) -> bool:
+    """Link the pictures `names` of `folder` into the new `target`; return whether they are good."""
+    target.mkdir()
+    try:
+        for name in names:
+            link_or_copy(folder / name, target / name)
+    except FileNotFoundError:
+        return False
+    return folder_sha256(target, names) == sha256
 
 
 def _index_of_size(index: FrameIndex, facts: Mapping[str, Any]) -> FrameIndex:

@@ -28,6 +28,9 @@ class StageReport:
     """Rows that are no longer in the list and were moved out."""
     returned: int
     """Rows that are in the list again, and whose outputs were put back."""
+    relabelled: int
+    """Rows that stood in another class, and whose outputs were taken over from there; videos are
+    taken over as from a source, and are not counted."""
     degraded: tuple[str, ...]
     """Protections of the sandbox that this machine does not give."""
     elapsed_seconds: float

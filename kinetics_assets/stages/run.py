@@ -18,16 +18,18 @@ from kinetics_assets.core.manifest import (
 )
 from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.atomic import os_faults, sweep_temps, temp_path
-from kinetics_assets.io.journal import Journal, discard_journal, read_journal
+from kinetics_assets.io.journal import Journal, discard_journal
 from kinetics_assets.io.locks import exclusive
-from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
+from kinetics_assets.io.manifests import read_known, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
-from kinetics_assets.stages.bring_back import bring_back, drop_returned
+from kinetics_assets.stages.believed import believed
+from kinetics_assets.stages.bring_back import bring_back, drop_returned, returning
 from kinetics_assets.stages.decode_once import Ahead, sweep_ahead
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.lineage import rows_beyond
 from kinetics_assets.stages.pool import for_each
+from kinetics_assets.stages.relabelled import take_relabelled
 from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.retire import retire_rows
 from kinetics_assets.stages.ruled_out import is_withdrawn, ruled_row, rules_of
@@ -85,12 +87,16 @@ def run_stage(
         sweep_temps(layout.class_folder(order.split, stage, order.label))
         sweep_temps(layout.manifests(order.split, stage))
         annotated = load_class_rows(layout, order.split, order.label, edition=order.edition)
-        known = _believed(job, order)
+        known = believed(job, order)
         inputs = _inputs(job, order)
         rules = rules_of(order, annotated)
         found = reconcile(annotated.clips, known, edition=annotated.edition)
-        back = bring_back(job, order, annotated.clips, known=known, inputs=inputs, rules=rules)
+        wanted = returning(job, found, inputs=inputs, rules=rules)
+        back = bring_back(job, order, wanted)
         rows = reconcile(annotated.clips, [*known, *back], edition=annotated.edition)
+        wanted -= {row.clip for row in back}
+        moved = take_relabelled(job, order, wanted, rows=rows, inputs=inputs)
+        rows = reconcile(annotated.clips, [*rows.values(), *moved], edition=annotated.edition)
         before = dict(rows)
         retry = _Retry(retry_now, frozenset(retry_reasons))
         altered = _altered(job, rows) if check_files else frozenset()
@@ -124,6 +130,7 @@ def run_stage(
         changed=sum(found[clip] != row for clip, row in rows.items()),
         retired=retired,
         returned=len(back),
+        relabelled=len(moved),
         degraded=degraded,
         elapsed_seconds=time.monotonic() - started,
     )
@@ -223,41 +230,6 @@ def _check_room(order: ClassOrder) -> None:
             f"{base} has {free >> 20} MiB free, less than the {least >> 20} MiB a step wants.",
             remedy="Free space, or lower limits.min_free_bytes in kinetics.toml.",
         )
-
-
-def _believed(job: StageJob, order: ClassOrder) -> list[ManifestRow]:
-    """Return what is known of the class, a killed step's journal included.
-
-    A journal line is written just before its output gets its final name, so an ok line is believed
-    only with the output there and its sha256 equal. Otherwise what was known before still holds if
-    its output is there, and else the clip is done again. Output that a believed line has put
-    another in the place of, under another name, is taken away.
-    """
-    layout = order.layout
-    rows = {r.clip: r for r in read_manifest(layout, order.split, job.stage, order.label)}
-    told: dict[ClipId, list[ManifestRow]] = {}
-    for row in read_journal(layout.journal(order.split, job.stage, order.label)):
-        known = rows.get(row.clip)
-        told.setdefault(row.clip, [] if known is None else [known]).append(row)
-    for clip, history in told.items():
-        true = _last_true(job, history)
-        if true is None:
-            rows.pop(clip, None)
-        else:
-            rows[clip] = true
-    return list(rows.values())
-
-
-def _last_true(job: StageJob, history: list[ManifestRow]) -> ManifestRow | None:
-    """Return the last row of a clip that the disk bears out, None if none does."""
-    last, good = history[-1], [row for row in history if row.status is Status.OK]
-    if last.status is not Status.OK:
-        return last
-    row = next((row for row in reversed(good) if job.is_intact(row)), None)
-    for other in good:
-        if row is not None and other.path != row.path:
-            job.remove(other, into=None)
-    return row
 
 
 def _inputs(job: StageJob, order: ClassOrder) -> dict[ClipId, ManifestRow]:

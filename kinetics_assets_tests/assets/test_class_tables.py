@@ -39,6 +39,7 @@ def report_of(folder: Path, *, dataset: str = "demo") -> StageReport:
         changed=4,
         retired=0,
         returned=0,
+        relabelled=0,
         degraded=(),
         elapsed_seconds=2.0,
     )
