@@ -10,6 +10,7 @@ from kinetics_assets.assets.audio import audio_assets
 from kinetics_assets.assets.audio_features import audio_features_assets
 from kinetics_assets.assets.automation import automated, automation_sensors
 from kinetics_assets.assets.checks import lists_agree_check
+from kinetics_assets.assets.exclusions import exclusions_assets
 from kinetics_assets.assets.filelists import filelists_asset
 from kinetics_assets.assets.flow import flow_assets
 from kinetics_assets.assets.jobs import dataset_jobs
@@ -41,6 +42,7 @@ def dataset_definitions(settings: Settings) -> dg.Definitions:
         *audio_assets(settings, splits),
         *audio_features_assets(settings, splits),
         *shards_assets(settings, splits),
+        *exclusions_assets(settings),
         *(filelists_asset(settings, split) for split in splits),
     ]
     return dg.Definitions(

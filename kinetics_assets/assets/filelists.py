@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
+from kinetics_assets.assets.exclusions import (
+    exclusion_metadata,
+    exclusion_recipe,
+    exclusions_dependency,
+)
 from kinetics_assets.assets.faults import CRASH_RETRIES, as_failures
 from kinetics_assets.assets.metadata import lists_metadata
 from kinetics_assets.assets.partitions import asset_key
@@ -28,7 +33,8 @@ def filelists_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
                 partition_mapping=dg.AllPartitionMapping(),
             )
             for stage in upstream
-        ],
+        ]
+        + exclusions_dependency(settings, split),
         description=(
             f"The {split} lists of videos, frames and flow in MMAction2's formats, .txt and .json,"
             f" {order or 'sorted by path'}; lists of sound if there is any. They hold what the"
@@ -37,18 +43,18 @@ def filelists_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
         ),
         group_name=settings.dataset,
         kinds={"text"},
-        code_version=recipe_digest(Stage.FILELISTS, settings),
+        code_version=recipe_digest(Stage.FILELISTS, settings, *exclusion_recipe(settings, split)),
         retry_policy=CRASH_RETRIES,
     )
     def filelists() -> dg.MaterializeResult:
-        from kinetics_assets.io.manifests_digest import manifests_digest
+        from kinetics_assets.io.exclusions import lists_state
         from kinetics_assets.stages.filelists import run_filelists
 
-        before = manifests_digest(Layout.of(settings), split)
         with as_failures():
+            before = lists_state(settings, Layout.of(settings), split)
             report = run_filelists(settings, split)
         return dg.MaterializeResult(
-            metadata=lists_metadata(report, manifests_digest=before),
+            metadata=lists_metadata(report, manifests_digest=before) | exclusion_metadata(report),
             data_version=dg.DataVersion(report.data_version),
         )
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from kinetics_assets.assets.exclusions import changed_exclusions
 from kinetics_assets.assets.jobs import filelists_job_name, prepare_job_name, whole_job_name
 from kinetics_assets.assets.metadata import MANIFESTS_DIGEST
 from kinetics_assets.assets.partitions import asset_key
 from kinetics_assets.core.clips import Split
+from kinetics_assets.core.errors import KineticsError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.io.manifests_digest import manifests_digest
+from kinetics_assets.io.exclusions import lists_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,16 +44,20 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
             else dg.DefaultSensorStatus.STOPPED
         ),
         description=(
-            f"Writes the file lists of a split of {settings.dataset} anew when its manifests"
-            " changed and no run works on the split. Switch it off for good with"
-            " `sensor = false` below [filelists] in kinetics.toml."
+            f"Writes the file lists of a split of {settings.dataset} anew when its manifests, or"
+            " the clips to leave out, changed and no run works on the split. Switch it off for good"
+            " with `sensor = false` below [filelists] in kinetics.toml."
         ),
     )
     def fresh(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         asked = json.loads(context.cursor or "{}")
         requests, waits = [], []
-        for split in Split:
-            digest = manifests_digest(Layout.of(settings), split)
+        try:
+            seen = list(changed_exclusions(context.instance, settings))
+            states = {s: lists_state(settings, Layout.of(settings), s) for s in Split}
+        except KineticsError as error:
+            return dg.SkipReason(f"No lists are asked for: {error}")
+        for split, digest in states.items():
             reason = _why_not(context.instance, settings, split, digest=digest, asked=asked)
             if reason:
                 waits.append(f"{split}: {reason}")
@@ -64,8 +70,9 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
                 )
             )
         if not requests:
-            return dg.SkipReason("; ".join(waits) + ".")
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked))
+            why = dg.SkipReason("; ".join(waits) + ".")
+            return dg.SensorResult(skip_reason=why, asset_events=seen) if seen else why
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked), asset_events=seen)
 
     return fresh
 
@@ -82,7 +89,7 @@ def _why_not(
     if not digest:
         return "nothing was prepared yet"
     if asked.get(split.value) == digest:
-        return "no manifest changed since the last request"
+        return "nothing that is listed changed since the last request"
     if _listed_digest(instance, settings, split) == digest:
         return "the lists are up to date"
     busy = _run_under_way(instance, settings, split)
@@ -90,7 +97,7 @@ def _why_not(
 
 
 def _listed_digest(instance: dg.DagsterInstance, settings: Settings, split: Split) -> str | None:
-    """Return the state of the manifests that the split's lists were written from."""
+    """Return the state of what the split's lists were written from."""
     key = asset_key(settings.dataset, split, Stage.FILELISTS)
     event = instance.get_latest_materialization_event(key)
     if event is None or event.asset_materialization is None:

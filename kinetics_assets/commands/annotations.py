@@ -14,7 +14,9 @@ from kinetics_assets.commands.choices import json_option, root_option
 from kinetics_assets.commands.display import console
 from kinetics_assets.core.clips import Clip
 from kinetics_assets.core.edition_diff import EditionDiff, diff_rows
+from kinetics_assets.core.exclusions import exclusion_text
 from kinetics_assets.core.leakage import Leakage, SharedClip, leakage
+from kinetics_assets.io.atomic import write_file
 from kinetics_assets.io.clip_sets import ClipSet, read_set
 from kinetics_assets.io.settings_file import dataset_root
 
@@ -71,15 +73,37 @@ def diff(a: str, b: str, *, rows: bool, as_json: bool, root: Path | None) -> Non
 @click.argument("a")
 @click.argument("b")
 @click.option("--rows", is_flag=True, help="Print each clip of A that shares a video with B.")
+@click.option(
+    "--write-exclusion",
+    "exclusion",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the clips of A that share a video with B, for `filelists.exclude`.",
+)
+@click.option("--overlapping", is_flag=True, help="Write only those that overlap in time.")
 @json_option
 @root_option
-def leakage_command(a: str, b: str, *, rows: bool, as_json: bool, root: Path | None) -> None:
+def leakage_command(
+    a: str,
+    b: str,
+    *,
+    rows: bool,
+    exclusion: Path | None,
+    overlapping: bool,
+    as_json: bool,
+    root: Path | None,
+) -> None:
     """Say which clips of A share a video, and time, with clips of B.
 
-    To be asked before a model that was trained on B is judged by A.
+    To be asked before a model that was trained on B is judged by A. To train on A and be judged by
+    B, leave out of A what --write-exclusion writes.
     """
+    if overlapping and exclusion is None:
+        raise click.UsageError("--overlapping says what --write-exclusion FILE writes.")
     first, other = _read(a, b, root=root)
     found = leakage(first.clips, other.clips)
+    if exclusion is not None:
+        _write_exclusion(exclusion, found, first, other, overlapping=overlapping)
     if as_json:
         _print_json(_leakage_record(found))
     elif rows:
@@ -87,6 +111,30 @@ def leakage_command(a: str, b: str, *, rows: bool, as_json: bool, root: Path | N
     else:
         _print_counts(first, other, found.counts())
         _print_classes(found.classes())
+
+
+def _write_exclusion(
+    path: Path, found: Leakage, first: ClipSet, other: ClipSet, *, overlapping: bool
+) -> None:
+    """Write the clips of the first set that the other one shares, and say what to do with them."""
+    about = {
+        "clips of": f"{first.name}, {_editions(first)}, {found.rows} rows",
+        "that share": f"{'time' if overlapping else 'a video'} with",
+        "clips of the other set": f"{other.name}, {_editions(other)}, {found.rows_other} rows",
+    }
+    shared = found.overlapping if overlapping else found.shared
+    data, rows = exclusion_text(shared, about=about, other=other.name)
+    write_file(path.absolute(), data)
+    click.echo(
+        f"{path}: {rows} clips of {first.name}. Leave them out of file lists with exclude ="
+        f' ["{path.absolute()}"] below [filelists] in kinetics.toml.',
+        err=True,
+    )
+
+
+def _editions(of: ClipSet) -> str:
+    """Return the editions of a set in words."""
+    return f"sha256 {' '.join(of.editions)}"
 
 
 def _read(a: str, b: str, *, root: Path | None) -> tuple[ClipSet, ClipSet]:

@@ -35,10 +35,12 @@ from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import SOUND_STAGES, Stage
 from kinetics_assets.io.annotation_store import annotated_labels, class_versions, splits_present
 from kinetics_assets.io.atomic import write_file
+from kinetics_assets.io.exclusions import read_exclusion
 from kinetics_assets.sources.breaker import end_pauses
 from kinetics_assets.sources.registry import sources_of
 from kinetics_assets.stages.filelists import stage_of
 from kinetics_assets.stages.lineage import with_inputs
+from kinetics_assets.stages.list_history import has_other_exclusion
 from kinetics_assets.stages.plan_runs import ClassPlan, Target, plan_class
 from kinetics_assets.stages.status import DatasetStatus, read_status
 from kinetics_assets.verify import verify_dataset
@@ -123,10 +125,13 @@ def preflight(settings: Settings) -> None:
     """Make the root and try to write to it, before anything is started.
 
     Raises:
+        AnnotationError: A list of clips to leave out of file lists cannot be used.
         RootError: It cannot be made.
         PermissionDenied: It cannot be written.
         DiskFull: There is less free space than the settings want.
     """
+    for split in Split:
+        read_exclusion(settings, split)
     root = settings.root
     probe = root / ".kinetics-write-test"
     try:
@@ -241,6 +246,7 @@ class _Session:
             if self._lists_are_stale(split)
         ]
         if requests:
+            self._runs.observe_exclusions(self._settings)
             self._console.print(f"{self._settings.dataset}: writing the file lists")
             self._other_runs += len(requests)
             self._run(requests)
@@ -380,6 +386,8 @@ class _Session:
             or self._layout.manifests(split, stage_of(kind, self._settings)).is_dir()
         ]
         if not all(self._layout.filelist(split, kind).exists() for kind in kinds):
+            return True
+        if has_other_exclusion(self._settings, split):
             return True
         report = verify_dataset(self._settings, splits=[split], hash_content=False)
         return any(finding.problem is Problem.FILELIST for finding in report.findings)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kinetics_assets.core.annotations import ParsedList, parse_list, split_list
+from kinetics_assets.core.annotations import ParsedList, edition_sha256, parse_list, split_list
 from kinetics_assets.core.classes import DATASETS, parse_dataset
 from kinetics_assets.core.clips import Clip, Split, parse_split
 from kinetics_assets.core.errors import AnnotationError, InputError
@@ -32,6 +32,8 @@ class ClipSet:
     clips: tuple[Clip, ...]
     rejected: int = 0
     """Lines of a list file that are no annotation."""
+    editions: tuple[str, ...] = ()
+    """sha256 of each list that the clips are from; of one that was kept, its first digits."""
 
 
 def read_set(text: str, *, root: Path) -> ClipSet:
@@ -54,7 +56,8 @@ def read_set(text: str, *, root: Path) -> ClipSet:
         raise InputError(f"There is no list {text}.", remedy=_REMEDY)
     layout = Layout.of(Settings(root=root, dataset=parse_dataset(dataset)))
     if is_kept:
-        return ClipSet(text, tuple(_clips(layout, _edition(layout, edition))))
+        name = _edition(layout, edition)
+        return ClipSet(text, tuple(_clips(layout, name)), editions=(name,))
     wanted = parse_split(split) if split else None
     current = read_current(layout)
     if wanted is not None and wanted not in current:
@@ -62,7 +65,9 @@ def read_set(text: str, *, root: Path) -> ClipSet:
             f"{dataset} has no {wanted} list, only: {', '.join(current)}.", remedy=_REMEDY
         )
     chosen = [one for one in current if wanted in {None, one}]
-    return ClipSet(text, tuple(clip for s in chosen for clip in _clips(layout, current[s].sha256)))
+    editions = tuple(current[one].sha256 for one in chosen)
+    clips = tuple(clip for edition in editions for clip in _clips(layout, edition))
+    return ClipSet(text, clips, editions=editions)
 
 
 def _read_file(path: Path) -> ClipSet:
@@ -87,7 +92,7 @@ def _read_file(path: Path) -> ClipSet:
         if not _rejected(best):
             break
     clips = tuple(row.clip for one in best for row in one.rows)
-    return ClipSet(path.name, clips, _rejected(best))
+    return ClipSet(path.name, clips, _rejected(best), (edition_sha256(data),))
 
 
 def _rejected(lists: list[ParsedList]) -> int:

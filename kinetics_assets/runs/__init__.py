@@ -15,6 +15,7 @@ from kinetics_assets.runs.events import RunEvent
 from kinetics_assets.runs.instance import (
     dagster_home,
     is_materialised,
+    observe_exclusions,
     open_instance,
     reap_dead_runs,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "RunRequest",
     "dagster_home",
     "is_materialised",
+    "observe_exclusions",
     "open_instance",
     "reap_dead_runs",
     "run_all",

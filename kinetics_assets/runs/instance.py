@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from kinetics_assets.assets.exclusions import changed_exclusions
 from kinetics_assets.assets.recorded import materialised
 from kinetics_assets.assets.videos import NETWORK_POOL
 from kinetics_assets.core.errors import SettingsError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kinetics_assets.core.clips import Split
+    from kinetics_assets.core.settings import Settings
     from kinetics_assets.core.stages import Stage
 
 _NETWORK_STEPS = 2
@@ -113,6 +115,18 @@ def is_materialised(
     the number of classes.
     """
     return materialised(instance, dataset, split, stage) & set(labels)
+
+
+def observe_exclusions(settings: Settings) -> None:
+    """Let Dagster know of the clips that file lists leave out, before lists are written with them.
+
+    Raises:
+        AnnotationError: A list of them is not there.
+    """
+    if settings.filelists.exclude:
+        with open_instance(dagster_home(settings.root)) as instance:
+            for observation in changed_exclusions(instance, settings):
+                instance.report_runless_asset_event(observation)
 
 
 def has_live_runs(instance: dg.DagsterInstance) -> bool:

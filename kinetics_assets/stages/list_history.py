@@ -13,9 +13,12 @@ from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from kinetics_assets.core.filelists import REQUIRED_KINDS
+from kinetics_assets.core.layout import HISTORY_SUFFIX, Layout
 from kinetics_assets.core.stages import Stage, input_of
 from kinetics_assets.io.annotation_store import read_current
 from kinetics_assets.io.atomic import os_faults
+from kinetics_assets.io.exclusions import read_exclusion
 from kinetics_assets.stages.digests import recipe_facts
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kinetics_assets.core.clips import Split
-    from kinetics_assets.core.layout import Layout
     from kinetics_assets.core.settings import Settings
     from kinetics_assets.stages.list_parts import ListParts
 
@@ -79,11 +81,20 @@ def list_history(
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def recorded_exclusion(history: Path) -> dict[str, Any]:
-    """Return what a history says of clips left out on purpose; empty if nothing, or no such file.
+def has_other_exclusion(settings: Settings, split: Split) -> bool:
+    """Return whether a split's lists were written with other clips to leave out than are set now.
 
-    It is what `Exclusion.record` gave when the list was written.
+    Raises:
+        AnnotationError: A list of clips to leave out cannot be used.
     """
+    exclusion, layout = read_exclusion(settings, split), Layout.of(settings)
+    wanted = exclusion.record() if exclusion else {}
+    histories = (layout.filelist(split, kind, suffix=HISTORY_SUFFIX) for kind in REQUIRED_KINDS)
+    return any(_recorded_exclusion(path) != wanted for path in histories)
+
+
+def _recorded_exclusion(history: Path) -> dict[str, Any]:
+    """Return what `Exclusion.record` gave when the list was written; empty if it cannot be told."""
     try:
         with os_faults(f"reading {history}"):
             excluded = json.loads(history.read_bytes()).get("excluded", {})

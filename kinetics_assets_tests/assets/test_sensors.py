@@ -42,7 +42,7 @@ def test_a_changed_split_is_asked_for_once(
     assert splits == ["val"]
     splits, _, why = tick(settings, instance, cursor)
     assert splits == []
-    assert "val: no manifest changed since the last request" in why
+    assert "val: nothing that is listed changed since the last request" in why
 
 
 def test_nothing_prepared_is_said_so(settings: Settings, instance: dg.DagsterInstance) -> None:
