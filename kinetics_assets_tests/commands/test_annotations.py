@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -106,3 +107,23 @@ def test_a_set_that_does_not_exist_is_an_error(say: Say, name: str, words: str) 
     """The message names what was given and what could have been."""
     assert words in say("leakage", name, "demo", code=2)
     assert words in say("diff", "demo", name, code=2)
+
+
+def test_what_leaks_is_written_as_a_list_of_clips_to_leave_out(say: Say, tmp_path: Path) -> None:
+    """Each clip of A once, with its reason and where both sets are from; none by time, if asked."""
+    rows = "riding a bike,bbbbbbbbbbb,10,20,val\nriding a bike,eeeeeeeeeee,0,10,val\n"
+    (tmp_path / "600.csv").write_text(HEADER + rows)
+    found = say("leakage", "600.csv", "demo/val", "--json", "--write-exclusion", "out.csv")
+    assert json.loads(found)["counts"]["same_video"] == 1
+    text = (tmp_path / "out.csv").read_text()
+    sha256 = hashlib.sha256((tmp_path / "600.csv").read_bytes()).hexdigest()
+    assert f"# clips of: 600.csv, sha256 {sha256}, 2 rows\n" in text
+    kept = hashlib.sha256((tmp_path / "lists" / "val.csv").read_bytes()).hexdigest()
+    assert f"# clips of the other set: demo/val, sha256 {kept}, 1 rows\n" in text
+    assert text.splitlines()[-2:] == [
+        "youtube_id,time_start,time_end,reason",
+        "bbbbbbbbbbb,10,20,shares 0 of 10 s with bbbbbbbbbbb_000000_000010 of demo/val",
+    ]
+    say("leakage", "600.csv", "demo", "--write-exclusion", "out.csv", "--overlapping")
+    assert (tmp_path / "out.csv").read_text().endswith("time_end,reason\n")
+    assert "--write-exclusion" in say("leakage", "600.csv", "demo", "--overlapping", code=2)
