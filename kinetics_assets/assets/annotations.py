@@ -54,7 +54,7 @@ def annotations_asset(settings: Settings) -> dg.AssetsDefinition:
         with as_failures():
             report = run_annotations(settings)
             for split in report.editions:
-                for observation in _changed_rows(context.instance, layout, split):
+                for observation in _changed_rows(context.instance, settings, split):
                     context.log_event(observation)
         for line in change_lines(report):
             context.log.info(line)
@@ -81,7 +81,8 @@ def class_rows_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
         partitions_def=class_partitions(settings.dataset, split),
         description=(
             f"The rows of each class in the {split} list. Nothing is stored for it: its version is"
-            " the hash of the class's rows, observed whenever the annotations are materialised."
+            " the hash of the class's rows (with `cc_only`, of which of them are free, too),"
+            " observed whenever the annotations are materialised."
             " A class whose version changed makes its videos unsynced, and only those."
         ),
         group_name=settings.dataset,
@@ -90,7 +91,7 @@ def class_rows_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
 
     def class_rows(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
         with as_failures():
-            for observation in _changed_rows(context.instance, Layout.of(settings), split):
+            for observation in _changed_rows(context.instance, settings, split):
                 context.log_event(observation)
         yield from ()
 
@@ -103,16 +104,16 @@ def class_rows_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
 
 
 def _changed_rows(
-    instance: dg.DagsterInstance, layout: Layout, split: Split
+    instance: dg.DagsterInstance, settings: Settings, split: Split
 ) -> Iterator[dg.AssetObservation]:
     """Return an observation for each class whose rows are not as Dagster last saw them."""
-    from kinetics_assets.io.annotation_store import class_versions
+    from kinetics_assets.io.row_versions import row_versions
 
-    key = asset_key(layout.dataset, split, CLASS_ROWS)
+    key = asset_key(settings.dataset, split, CLASS_ROWS)
     known = instance.event_log_storage.get_latest_tags_by_partition(
         key, dg.DagsterEventType.ASSET_OBSERVATION, tag_keys=[_DATA_VERSION_TAG]
     )
-    for label, version in class_versions(layout, split).items():
+    for label, version in row_versions(settings, split).items():
         partition = partition_of(label)
         if known.get(partition, {}).get(_DATA_VERSION_TAG) != version:
             tags = {_DATA_VERSION_TAG: version}

@@ -141,13 +141,18 @@ def load_class_rows(layout: Layout, split: Split, label: str, *, edition: str = 
     return ClassRows(edition, clips, frozenset(free))
 
 
-def load_rows(layout: Layout, split: Split) -> pa.Table:
+def load_rows(layout: Layout, split: Split, *, edition: str = "") -> pa.Table:
     """Return the rows of all classes, sorted by label and clip, with the columns of the file.
 
+    Args:
+        layout: Of the dataset.
+        split: Whose list it is.
+        edition: sha256 of a stored list; by default the current one of `split`.
+
     Raises:
-        AnnotationError: There is no list of `split` yet, or it is damaged.
+        AnnotationError: There is no such list, or it is damaged.
     """
-    edition = _current(layout, split).sha256
+    edition = edition or _current(layout, split).sha256
     path = layout.edition_rows(edition)
     try:
         table = read_table(path)
