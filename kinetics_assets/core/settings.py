@@ -38,7 +38,7 @@ class AnnotationSettings:
     subset: Path | None = None
     """File of YouTube ids or clip names, or a folder of such files named by split: only these rows
     of the lists are used (a mini set)."""
-    min_share: float = 0.5
+    min_share: float = 0.8
     """A list from a server with less than this share of the lines of the one before is held for
     half uploaded, and refused; 0 takes any."""
     watch: bool = False

@@ -8,6 +8,7 @@ from kinetics_assets.core.annotations import parse_list
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.list_checks import cut_short, remarks
+from kinetics_assets.core.settings import AnnotationSettings
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 
@@ -49,6 +50,15 @@ def test_half_a_list_is_told_from_a_whole_one(data: bytes, before: bytes | None,
 def test_a_list_that_loses_rows_as_lists_do_is_taken(data: bytes, before: bytes | None) -> None:
     """The official lists lose rows for good: that is a new edition, no accident."""
     assert cut_short(data, before=before, min_share=0.5) == ""
+
+
+def test_half_of_a_longer_list_is_not_taken_for_a_shorter_one() -> None:
+    """By default: half of the 19,906 rows of Kinetics-400 val is more than half of 18,035."""
+    default = AnnotationSettings().min_share
+    assert "annotations.min_share is" in cut_short(
+        _list(9_953, first=50_000), before=_list(18_035), min_share=default
+    )
+    assert cut_short(_list(18_035), before=_list(19_906, first=9), min_share=default) == ""
 
 
 def test_any_list_is_taken_where_the_setting_says_so() -> None:
