@@ -124,6 +124,11 @@ def _tell(outcome: Outcome, before: Search) -> None:
     """Print what was deleted and what was kept."""
     _print_files("deleted", outcome.deleted)
     click.echo(f"  {outcome.lines} lines taken out of file lists")
+    if outcome.merged_lines:
+        click.echo(
+            f"  {outcome.merged_lines} lines taken out of the lists of Kinetics-710; materialise"
+            " kinetics710/filelists once the datasets' lists were written again"
+        )
     click.echo(f"Kept: {outcome.rows} rows now say taken_down, here and in the retired manifests.")
     for path, count in sorted(outcome.elsewhere.items()):
         click.echo(

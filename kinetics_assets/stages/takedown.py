@@ -7,36 +7,33 @@ that holds their bytes. After a crash the same call does what is left.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from kinetics_assets.core.classes import class_names, folder_name
-from kinetics_assets.core.clips import Split, parse_clip_name
-from kinetics_assets.core.errors import InputError, KineticsError, Locked
-from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.errors import InputError, Locked
 from kinetics_assets.core.layout import TEMP_PREFIX, Layout
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, Stage
 from kinetics_assets.io.annotation_store import load_class_rows
-from kinetics_assets.io.atomic import os_faults, sweep_temps, sync, temp_path, write_file
+from kinetics_assets.io.atomic import os_faults, sweep_temps, sync, temp_path
 from kinetics_assets.io.clip_files import FoundFile, Search, Wanted, named_in, search
 from kinetics_assets.io.clip_labels import labels_of
 from kinetics_assets.io.journal import Journal, read_journal
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_known, read_manifest, write_manifest
 from kinetics_assets.io.takedowns import Takedowns, change_takedowns
-from kinetics_assets.stages.filelists import run_filelists
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.retire import keep_rows, read_retired, taken_down_row
 from kinetics_assets.stages.ruled_out import Ruling, ruled_row
 from kinetics_assets.stages.shard_files import drop_samples, keys_in
+from kinetics_assets.stages.takedown_lists import shorten_lists, shorten_merged
 
 Tell = Callable[[str], None]
 """Called with what the user should know while it happens."""
@@ -147,6 +144,8 @@ class Outcome:
     """Manifest rows that say so now and did not before."""
     lines: int = 0
     """Lines taken out of file lists."""
+    merged_lines: int = 0
+    """Lines taken out of the lists of Kinetics-710."""
     elsewhere: dict[Path, int] = field(default_factory=dict)
     """A name that a deleted file had -> names outside of what was searched, which it keeps."""
     at_work: list[str] = field(default_factory=list)
@@ -189,7 +188,8 @@ def take_down(scope: Scope, *, reason: str, tell: Tell) -> Outcome:
         else:
             _delete(item, outcome)
     for settings in scope.settings:
-        outcome.lines += _shorten_lists(settings, scope.wanted)
+        outcome.lines += shorten_lists(settings, scope.wanted)
+    outcome.merged_lines = shorten_merged(scope.root, scope.wanted, dataset=scope.dataset)
     outcome.left = scope.search()
     return outcome
 
@@ -345,43 +345,3 @@ def _delete(item: FoundFile, outcome: Outcome) -> None:
             return
         sync(item.path.parent)
     outcome.deleted.append(item)
-
-
-def _shorten_lists(settings: Settings, wanted: Wanted) -> int:
-    """Take the clips out of a dataset's file lists; return how many lines that were."""
-    layout = Layout.of(settings)
-    gone = 0
-    for split in Split:
-        lines = sum(_shorten_list(layout, split, kind, wanted) for kind in ListKind)
-        gone += lines
-        if lines and settings.filelists.shuffle:
-            try:  # fewer lines are shuffled into another order
-                run_filelists(settings, split)
-            except KineticsError:
-                continue  # as it is the list is right but for the order; `prepare` tells why
-    return gone
-
-
-def _shorten_list(layout: Layout, split: Split, kind: ListKind, wanted: Wanted) -> int:
-    """Take the clips out of both forms of one list; return how many lines that were."""
-    text, twin = layout.filelist(split, kind), layout.filelist(split, kind, suffix=".json")
-    key = "filename" if kind is ListKind.VIDEOS else "frame_dir"
-    gone = 0
-    if text.is_file():
-        lines = text.read_text(encoding="utf-8").splitlines(keepends=True)
-        stay = [line for line in lines if not _names_one(line.split(" ")[0], wanted)]
-        gone = len(lines) - len(stay)
-        if gone:
-            write_file(text, "".join(stay).encode())
-    if twin.is_file():
-        records: list[dict[str, Any]] = json.loads(twin.read_bytes())
-        kept = [record for record in records if not _names_one(str(record[key]), wanted)]
-        if len(kept) < len(records):
-            write_file(twin, (json.dumps(kept) + "\n").encode())
-    return gone
-
-
-def _names_one(path: str, wanted: Wanted) -> bool:
-    """Return whether the path in a line of a list is that of one of the clips."""
-    stem = path.strip().rpartition("/")[2].partition(".")[0]
-    return parse_clip_name(stem) is not None and wanted.includes(stem, is_folder=True)
