@@ -62,7 +62,8 @@ def changes_metadata(report: AnnotationsReport) -> dict[str, dg.MetadataValue]:
             dg.TableRecord(dict(zip([c.name for c in _ROWS.columns], row, strict=True)))
             for row in _changed_rows(report.diffs)
         ]
-        values["changes"] = dg.MetadataValue.table(rows[:MAX_ROWS], schema=_ROWS)
+        # the UI shows tables whole, one below the other: the longest one comes last
+        values["changes_by_class"] = dg.MetadataValue.md(_plot(report.diffs))
         values["changed_classes"] = dg.MetadataValue.table(
             [
                 dg.TableRecord({"split": split.value, "class": label, **_numbers(changes)})
@@ -71,7 +72,9 @@ def changes_metadata(report: AnnotationsReport) -> dict[str, dg.MetadataValue]:
             ],
             schema=_CLASSES,
         )
-        values["changes_by_class"] = dg.MetadataValue.md(_plot(report.diffs))
+        if len(rows) > MAX_ROWS:
+            values["changes_not_shown"] = dg.MetadataValue.int(len(rows) - MAX_ROWS)
+        values["changes"] = dg.MetadataValue.table(rows[:MAX_ROWS], schema=_ROWS)
     return values
 
 

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from kinetics_assets.assets.datasets import dataset_definitions
+from kinetics_assets.assets.edition_metadata import KINDS, MAX_ROWS, changes_metadata
 from kinetics_assets.assets.jobs import dataset_jobs
 from kinetics_assets.assets.sensors_changed import MOST_AT_ONCE, changed_classes_sensor
 from kinetics_assets.assets.sensors_editions import editions_sensor
@@ -208,6 +209,33 @@ def test_changed_classes_are_launched_once_and_a_few_at_a_time(
     assert why == "No class that was made has other rows now."
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_manifests_are_opened_only_where_their_edition_is_not_stored(
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path, *, is_stored: bool
+) -> None:
+    """At 700 classes and 3 splits a tick that read every manifest took 4 s."""
+    report = run_annotations(settings)
+    for label in DONE:
+        make(settings, label, Stage.VIDEOS)
+    write_lists(tmp_path / "lists", rows={DONE[1]: ["ccccccccccc"], DONE[2]: ["ddddddddddd"]})
+    layout = Layout.of(settings)
+    if is_stored:
+        for label in DONE:
+            _damage_rows(layout.manifest(Split.TRAIN, Stage.VIDEOS, label))
+            with pytest.raises(InternalError):
+                read_manifest(layout, Split.TRAIN, Stage.VIDEOS, label)
+    run_annotations(settings)
+    if not is_stored:
+        shutil.rmtree(layout.edition(report.editions[Split.TRAIN].sha256))
+    requests, _, _ = launch(settings, instance)
+    versions = class_versions(layout, Split.TRAIN)
+    nothing = class_row_hashes([])
+    assert nothing == {}
+    assert {r.partition_key for r in requests} <= set(DONE)
+    assert all((r.run_key or "").endswith(versions[r.partition_key or ""][:16]) for r in requests)
+    assert {DONE[1], DONE[2]} <= {r.partition_key for r in requests}
+
+
 def test_runs_under_way_are_waited_for(
     settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -243,9 +271,27 @@ def test_the_run_of_a_new_edition_shows_what_changed(
         "was": "",
     }
     assert str(shown["changes_by_class"]).startswith("![changed rows by class](data:image/svg+xml")
+    assert "changes_not_shown" not in shown
     checks = result.get_asset_check_evaluations()
     assert [(check.check_name, check.passed) for check in checks] == [("plausible", True)]
     assert {split for split in Split if split in read_current(Layout.of(settings))} == {
         Split.TRAIN,
         Split.VAL,
     }
+
+
+def test_a_long_table_of_changed_rows_says_how_many_it_leaves_out(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The UI shows tables whole, so the rows beyond a limit are counted instead."""
+    run_annotations(settings)
+    before = sum(info.rows for info in read_current(Layout.of(settings)).values())
+    write_lists(tmp_path / "lists", rows={EMPTY: [f"{number:011}" for number in range(250)]})
+    report = run_annotations(settings)
+    shown = {name: value.value for name, value in changes_metadata(report).items()}
+    changed = sum(int(str(shown[f"rows_{kind}"])) for kind in KINDS)
+    assert 250 <= changed <= 250 + before
+    assert shown["changes_not_shown"] == changed - MAX_ROWS
+    table = changes_metadata(report)["changes"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert len(table.records) == MAX_ROWS

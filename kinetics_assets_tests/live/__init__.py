@@ -1,0 +1,1 @@
+"""Proofs with a live daemon, run by hand: they take minutes and real lists."""
