@@ -16,6 +16,7 @@ from kinetics_assets.media.facts import (
     length_from_record,
     suffix_from_record,
 )
+from kinetics_assets.media.libraries import compiled_libraries
 from kinetics_assets.media.product_facts import Products, Wishes
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class MediaWorker:
             source=_absolute(source),
             folder=_absolute(folder),
             recipe=asdict(recipe),
+            libraries=asdict(compiled_libraries()),
             caps=self._caps,
         )
         return FrameFacts.from_record(record)
@@ -149,7 +151,7 @@ class MediaWorker:
             source=_absolute(source),
             target=_absolute(target),
             recipe=asdict(recipe),
-            library=_gray_library(),
+            libraries=asdict(compiled_libraries()),
             caps=self._caps,
         )
         return FrameFacts.from_record(record)
@@ -166,7 +168,7 @@ class MediaWorker:
             "products",
             source=_absolute(source),
             wishes=wishes.record(),
-            library=_gray_library() if wishes.gray is not None else None,
+            libraries=asdict(compiled_libraries()),
             caps=self._caps,
         )
         return Products.from_record(record)
@@ -229,14 +231,6 @@ class MediaWorker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _gray_library() -> str | None:
-    """Return the file of the code that the child may use for grey frames; it cannot compile."""
-    from kinetics_assets.engines.cpu_compiled.gray import gray_library
-
-    library = gray_library()
-    return str(library) if library is not None else None
 
 
 def _make_size_folders(folder: Path, recipe: FrameRecipe) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 UNSPECIFIED = 2
 """H.273 number for "not said", of matrix, primaries and transfer."""
-_BT470BG, _SMPTE170M = 5, 6
+_BT709, _BT470BG, _SMPTE170M = 1, 5, 6
 _LIMITED, _FULL = 1, 2
 
 
@@ -34,6 +34,11 @@ class ColourTags:
     def is_jpeg_matrix(self) -> bool:
         """Whether the planes mean in a JPEG what they mean here, apart from the range."""
         return self.matrix in {UNSPECIFIED, _BT470BG, _SMPTE170M}
+
+    @property
+    def is_hd_matrix(self) -> bool:
+        """Whether the planes have the matrix of HD video, ITU-R BT.709."""
+        return self.matrix == _BT709
 
 
 def colour_of(frame: Any) -> ColourTags:  # noqa: ANN401 - PyAV's frame

@@ -1,8 +1,8 @@
 """From a decoded frame to the JPEG of its upright picture.
 
-Planes of ITU-R 601 or untagged frames go to the JPEG encoder as they are, apart from size and
-range; frames with another matrix (HD video is tagged 709), RGB and turned frames take the way over
-BGR pixels. A step that turns 709 planes into 601 planes in numpy was tried and costs more.
+Planes of 8-bit 4:2:0 frames, which nearly all video is, are drawn in their size, range and matrix
+and encoded by our own code. Other formats are scaled by libswscale; those with another matrix than
+a JPEG's, RGB and turned frames take the way over BGR pixels.
 
 Shrinking averages over areas, so that it does not alias. Bicubic is sharper and dearer. Denseflow's
 way, bilinear from BGR pixels without smoothing, gives the pictures of the old OpenCV path.
@@ -13,13 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kinetics_assets.engines.linear import LinearResize
-from kinetics_assets.media.colour import ColourTags, colour_of
-from kinetics_assets.media.full_range import FullRange
-from kinetics_assets.media.jpeg import encode_bgr, encode_planes
+from kinetics_assets.engines.planes import BT709
+from kinetics_assets.media.colour import colour_of
+from kinetics_assets.media.jpeg import encode_bgr
 from kinetics_assets.media.picture import bgr_maker, plane_pixels, size_of, turned, yuv_maker
+from kinetics_assets.media.picture_encoder import PictureEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from kinetics_assets.core.geometry import Orientation, Size
     from kinetics_assets.core.settings import FrameRecipe
@@ -27,10 +29,17 @@ if TYPE_CHECKING:
 
 _GROWING: Final = "BICUBIC"
 _SHRINKING: Final = {"area": "AREA", "bicubic": "BICUBIC"}
+_PLAIN: Final = {"yuv420p", "yuvj420p"}
+"""Formats whose planes are those of a JPEG, but for size, range and matrix."""
 
 
 def frame_encoder(
-    way: Orientation, size: Size, *, stored: Size, recipe: FrameRecipe
+    way: Orientation,
+    size: Size,
+    *,
+    stored: Size,
+    recipe: FrameRecipe,
+    library: Path | None = None,
 ) -> Callable[[Any], bytes]:
     """Return a function from a frame to the JPEG of its upright picture.
 
@@ -39,33 +48,38 @@ def frame_encoder(
         size: Of the upright pictures.
         stored: Size of the frames; one of another size is scaled to `size` all the same.
         recipe: Scaling and quality.
+        library: File of compiled code that makes the same bytes faster.
     """
     if recipe.scaling == "denseflow":
         return _like_denseflow(way, size, quality=recipe.jpeg_quality)
     target, quality = way.undo(size), recipe.jpeg_quality
-    grows = target.width_px > stored.width_px or target.height_px > stored.height_px
-    interpolation = _GROWING if grows else _SHRINKING[recipe.scaling]
+    interpolation = _GROWING if _grows(stored, target) else _SHRINKING[recipe.scaling]
     make_planes = yuv_maker(interpolation, full_range=True)
     make_bgr = bgr_maker(interpolation)
-    full_range = FullRange(target)
+    encoder = PictureEncoder(size, quality=quality, library=library)
+    averages = recipe.scaling == "area"
 
     def encode(frame: Any) -> bytes:  # noqa: ANN401 - PyAV's frame
         tags = colour_of(frame)
-        if not way.is_upright or not tags.is_jpeg_matrix or frame.format.is_rgb:
-            return encode_bgr(turned(make_bgr(frame, target), way), quality=quality)
-        if _needs_range_only(frame, tags, target):
-            planes = full_range.stretch([plane_pixels(plane) for plane in frame.planes])
-        else:
-            luma, blue, red = make_planes(frame, target).planes
-            planes = (plane_pixels(luma), plane_pixels(blue), plane_pixels(red))
-        return encode_planes(*planes, quality=quality)
+        matrix = None if tags.is_jpeg_matrix else BT709
+        if way.is_upright and (matrix is None or tags.is_hd_matrix):
+            given = size_of(frame)
+            if frame.format.name in _PLAIN and (
+                given == target or (averages and not _grows(given, target))
+            ):
+                planes = [plane_pixels(plane) for plane in frame.planes]
+                return encoder.encode(planes, is_full=tags.is_full, matrix=matrix)
+            if matrix is None and not frame.format.is_rgb:
+                planes = [plane_pixels(plane) for plane in make_planes(frame, target).planes]
+                return encoder.encode(planes, is_full=True)
+        return encode_bgr(turned(make_bgr(frame, target), way), quality=quality)
 
     return encode
 
 
-def _needs_range_only(frame: Any, tags: ColourTags, target: Size) -> bool:  # noqa: ANN401 - PyAV's frame
-    """Return whether the planes of `frame` have the form of a JPEG's, but for their range."""
-    return size_of(frame) == target and frame.format.name == "yuv420p" and not tags.is_full
+def _grows(given: Size, target: Size) -> bool:
+    """Return whether a side becomes longer."""
+    return target.width_px > given.width_px or target.height_px > given.height_px
 
 
 def _like_denseflow(way: Orientation, size: Size, *, quality: int) -> Callable[[Any], bytes]:

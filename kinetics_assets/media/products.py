@@ -10,11 +10,12 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kinetics_assets.core.errors import ClipError, EncodeFailed
 from kinetics_assets.media.decode import frames
 from kinetics_assets.media.gray import GrayWriter
+from kinetics_assets.media.libraries import Libraries
 from kinetics_assets.media.probe import open_video
 from kinetics_assets.media.product_facts import GRAY, RAWFRAMES, RESIZED, Wishes, failure_record
 from kinetics_assets.media.rawframes import FramesWriter
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from kinetics_assets.media.probe import Caps, OpenVideo
 
 Record = dict[str, dict[str, Any]]
+NONE: Final = Libraries()
 
 
 def make_products(
-    source: Path, wishes: Wishes, caps: Caps, *, library: str | None = None
+    source: Path, wishes: Wishes, caps: Caps, *, libraries: Libraries = NONE
 ) -> Record:
     """Make what is wished of the video at `source`.
 
@@ -40,7 +42,7 @@ def make_products(
         source: Absolute.
         wishes: At least one.
         caps: Limits.
-        library: File of compiled code that makes grey frames faster.
+        libraries: Compiled code that makes the same bytes faster.
 
     Returns:
         For each product its ``facts``, or its error as `failure_record` gives it.
@@ -50,7 +52,7 @@ def make_products(
         OSError: The source cannot be read.
     """
     if not wishes.from_resized:
-        record, written = _pass(source, wishes, caps, library=library)
+        record, written = _pass(source, wishes, caps, libraries=libraries)
         return _with_checked(record, wishes, caps, written=written)
     record, written = _pass(source, replace(wishes, rawframes=None, gray=None), caps)
     if not written or wishes.resized is None:
@@ -59,7 +61,7 @@ def make_products(
     try:
         tally: list[MediaFacts] = []
         small = wishes.resized[0]
-        further, _ = _pass(small, rest, caps, library=library, tell=tally.append)
+        further, _ = _pass(small, rest, caps, libraries=libraries, tell=tally.append)
         _refuse_loss(tally[0].frames_decoded, written)
     except (ClipError, OSError) as error:
         return record | {RESIZED: failure_record(error)}
@@ -104,7 +106,7 @@ def _pass(
     wishes: Wishes,
     caps: Caps,
     *,
-    library: str | None = None,
+    libraries: Libraries = NONE,
     tell: Callable[[MediaFacts], None] | None = None,
 ) -> tuple[Record, int]:
     """Decode `source` once for all `wishes`; return a record and the frames of the resized video.
@@ -113,13 +115,13 @@ def _pass(
         source: Absolute.
         wishes: Of products; `from_resized` does not count here.
         caps: Limits.
-        library: As of `make_products`.
+        libraries: As of `make_products`.
         tell: Is told the facts of the source, if somebody wants them.
     """
     with open_video(source, caps) as video:
         pictures = frames(video)
         first = next(pictures)
-        products = _begun(video, first, wishes, library=library)
+        products = _begun(video, first, wishes, libraries=libraries)
         tally = Tally(video) if tell is not None else None
         with _ended(products):
             for frame in chain([first], pictures):
@@ -164,7 +166,7 @@ def _begun(
     first: Any,  # noqa: ANN401 - PyAV's frame
     wishes: Wishes,
     *,
-    library: str | None,
+    libraries: Libraries,
 ) -> list[_Product]:
     """Return the products that are wished, begun; the resized one last.
 
@@ -173,11 +175,18 @@ def _begun(
     begun = []
     if wishes.rawframes is not None:
         folder, recipe = wishes.rawframes
-        begun.append(_Product(RAWFRAMES, lambda: FramesWriter(video, first, folder, recipe=recipe)))
+        begun.append(
+            _Product(
+                RAWFRAMES,
+                lambda: FramesWriter(video, first, folder, recipe=recipe, library=libraries.frames),
+            )
+        )
     if wishes.gray is not None:
         file, look = wishes.gray
         begun.append(
-            _Product(GRAY, lambda: GrayWriter(video, first, file, recipe=look, library=library))
+            _Product(
+                GRAY, lambda: GrayWriter(video, first, file, recipe=look, library=libraries.gray)
+            )
         )
     if wishes.resized is not None:
         target, small = wishes.resized

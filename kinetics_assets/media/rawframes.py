@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.geometry import Orientation, Size, frame_size, parse_size, squared
@@ -22,17 +23,30 @@ from kinetics_assets.media.probe import check_size, open_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.probe import Caps, OpenVideo
 
 
-def rawframes(source: Path, folder: Path, *, recipe: FrameRecipe, caps: Caps) -> FrameFacts:
+def rawframes(
+    source: Path,
+    folder: Path,
+    *,
+    recipe: FrameRecipe,
+    caps: Caps,
+    library: str | None = None,
+) -> FrameFacts:
     """Write each frame of `source` as ``img_%05d.jpg`` into the existing `folder`.
 
     Those of further sizes go into existing folders in it, which have the names of the sizes.
+
+    Args:
+        source: Absolute.
+        folder: Absolute.
+        recipe: Sizes, numbers and quality.
+        caps: Limits.
+        library: File of compiled code that makes the same bytes faster.
 
     Returns:
         The number of pictures and their size.
@@ -44,7 +58,7 @@ def rawframes(source: Path, folder: Path, *, recipe: FrameRecipe, caps: Caps) ->
     with open_video(source, caps) as video:
         pictures = frames(video)
         first = next(pictures)
-        with FramesWriter(video, first, folder, recipe=recipe) as writer:
+        with FramesWriter(video, first, folder, recipe=recipe, library=library) as writer:
             for frame in chain([first], pictures):
                 writer.add(frame)
     return writer.facts
@@ -60,6 +74,7 @@ class FramesWriter:
         folder: Path,
         *,
         recipe: FrameRecipe,
+        library: str | None = None,
     ) -> None:
         """Prepare for the frames of `video`, the first of which is `first`.
 
@@ -72,7 +87,13 @@ class FramesWriter:
         for text in (recipe.size, *recipe.also_sizes):
             size = picture_size(first, way, video, recipe=replace(recipe, size=text))
             below = "" if text == recipe.size else f"{text}/"
-            self._encoders[below] = frame_encoder(way, size, stored=size_of(first), recipe=recipe)
+            self._encoders[below] = frame_encoder(
+                way,
+                size,
+                stored=size_of(first),
+                recipe=recipe,
+                library=None if library is None else Path(library),
+            )
         self._folder, self._start, self._count = folder, recipe.start_index, 0
         self._written: dict[str, str] = {}
 

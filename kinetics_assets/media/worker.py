@@ -85,16 +85,24 @@ def _resize(*, source: str, target: str, recipe: Record, caps: Record) -> Record
     return asdict(made)
 
 
-def _rawframes(*, source: str, folder: str, recipe: Record, caps: Record) -> Record:
+def _rawframes(
+    *, source: str, folder: str, recipe: Record, libraries: Record, caps: Record
+) -> Record:
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.rawframes import rawframes
 
     _keep_pages()
-    made = rawframes(Path(source), Path(folder), recipe=FrameRecipe(**recipe), caps=Caps(**caps))
+    made = rawframes(
+        Path(source),
+        Path(folder),
+        recipe=FrameRecipe(**recipe),
+        caps=Caps(**caps),
+        library=libraries["frames"],
+    )
     return asdict(made)
 
 
-def _gray(*, source: str, target: str, recipe: Record, library: str | None, caps: Record) -> Record:
+def _gray(*, source: str, target: str, recipe: Record, libraries: Record, caps: Record) -> Record:
     from kinetics_assets.core.settings import FrameRecipe
     from kinetics_assets.media.gray import gray
 
@@ -104,17 +112,20 @@ def _gray(*, source: str, target: str, recipe: Record, library: str | None, caps
         Path(target),
         recipe=FrameRecipe(**recipe),
         caps=Caps(**caps),
-        library=library,
+        library=libraries["gray"],
     )
     return asdict(made)
 
 
-def _products(*, source: str, wishes: Record, library: str | None, caps: Record) -> Record:
+def _products(*, source: str, wishes: Record, libraries: Record, caps: Record) -> Record:
+    from kinetics_assets.media.libraries import Libraries
     from kinetics_assets.media.product_facts import Wishes
     from kinetics_assets.media.products import make_products
 
     _keep_pages()
-    return make_products(Path(source), Wishes.from_record(wishes), Caps(**caps), library=library)
+    return make_products(
+        Path(source), Wishes.from_record(wishes), Caps(**caps), libraries=Libraries(**libraries)
+    )
 
 
 def _count_frames(*, source: str, recipe: Record, caps: Record) -> Record:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,7 @@ class NotCompiled(Exception):
 
 
 def library_file(
-    is_right: Callable[[Path, str], bool], *, source: Path = SOURCE
+    is_right: Callable[[Path, str], bool], *, sources: Sequence[Path] = (SOURCE,)
 ) -> tuple[Path, str]:
     """Return the file of the compiled kernels, and the name and version of their compiler.
 
@@ -57,7 +57,7 @@ def library_file(
     Args:
         is_right: Asked once, before a new library is kept; a library that it refuses is not tried
             again. Takes its file and the name of the compiler.
-        source: What is compiled.
+        sources: What is compiled, together.
 
     Raises:
         NotCompiled: there is no C++ compiler, or none that makes right kernels.
@@ -73,13 +73,14 @@ def library_file(
         _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
         macros = facts.read_text(encoding="utf-8", errors="replace")
         name = _name_of(compiler, macros)
-        key = repr((source.read_bytes(), options(), compiler, macros))
+        content = [source.read_bytes() for source in sources]
+        key = repr((content, options(), compiler, macros))
         path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
         if path.exists():
             return path, name
         refused = path.with_suffix(_REFUSED)
         if not refused.exists():
-            _run([compiler, *options(), *INERT, "-w", str(source), "-o", str(partial)])
+            _run([compiler, *options(), *INERT, "-w", *map(str, sources), "-o", str(partial)])
             if is_right(partial, name):
                 with partial.open("rb") as written:
                     os.fsync(written.fileno())  # or a power cut may leave a file full of holes

@@ -93,7 +93,7 @@ def _rows_of(bgr: NDArray[np.uint8], height: int, width: int) -> tuple[int, int]
 @cache
 def _library() -> Path | None:
     try:
-        return compiler.library_file(_computes_what_numpy_does, source=SOURCE)[0]
+        return compiler.library_file(_computes_what_numpy_does, sources=[SOURCE])[0]
     except (compiler.NotCompiled, ToolMissing, OSError):
         return None
 

@@ -1,0 +1,177 @@
+// Planes of a decoded frame -> planes of a JPEG picture: the compiled twin of ../planes.py, bit by
+// bit. All arithmetic is that of integers, so no option of the compiler changes it.
+//
+// Why it is fast: a target row is averaged from its source rows, then across, and put to its range
+// while it is in the nearest cache; nothing as large as the frame is written on the way.
+
+#include <cstdint>
+#include <cstring>
+
+#ifndef __AVX2__
+#error "written for AVX2; numpy serves other processors"
+#endif
+#include <immintrin.h>
+
+namespace {
+
+inline __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
+inline __m128i load_half(const void* at) { return _mm_loadu_si128(static_cast<const __m128i*>(at)); }
+inline void store(void* at, __m256i value) {
+    _mm256_storeu_si256(static_cast<__m256i*>(at), value);
+}
+
+inline std::uint8_t level_of(int value) {
+    return static_cast<std::uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+constexpr int EIGHT = 8;  // pixels that are made at once
+
+// Target pixels of an axis: the first source pixel of each, and the shares of `taps` of them.
+struct Axis {
+    const std::int32_t* first;
+    const std::int16_t* shares;  // in 1 / 16384; they sum to 1
+    int taps;
+};
+
+// Levels: (value - black) * gain / 16384 + neutral, rounded half up.
+struct Levels {
+    int black, gain, neutral;
+};
+
+
+// One source row, which keeps its width.
+void level_row(const std::uint8_t* row, int width, Levels levels, std::uint8_t* target) {
+    const __m256i black = _mm256_set1_epi16(levels.black), gain = _mm256_set1_epi16(levels.gain);
+    const __m256i neutral = _mm256_set1_epi16(levels.neutral);
+    const auto sixteen = [&](const std::uint8_t* at) {
+        const __m256i value = _mm256_sub_epi16(_mm256_cvtepu8_epi16(load_half(at)), black);
+        // the product is rounded to 1 / 32768, so twice the value
+        const __m256i scaled = _mm256_mulhrs_epi16(_mm256_slli_epi16(value, 1), gain);
+        return _mm256_add_epi16(scaled, neutral);
+    };
+    int x = 0;
+    for (; x + 32 <= width; x += 32) {
+        const __m256i packed = _mm256_packus_epi16(sixteen(row + x), sixteen(row + x + 16));
+        store(target + x, _mm256_permute4x64_epi64(packed, 0xD8));
+    }
+    for (; x < width; ++x) {
+        const int scaled = ((row[x] - levels.black) * levels.gain + (1 << 13)) >> 14;
+        target[x] = level_of(scaled + levels.neutral);
+    }
+}
+
+// The mean of some source rows, in 1 / 128 of a level.
+void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std::int16_t* shares,
+              int taps, std::int16_t* target) {
+    int x = 0;
+    for (; x + 16 <= width; x += 16) {
+        __m256i low = _mm256_set1_epi32(1 << 6), high = low;
+        for (int tap = 0; tap < taps; tap += 2) {
+            const std::uint8_t* at = rows + tap * pitch + x;
+            const bool is_pair = tap + 1 < taps;
+            const __m256i one = _mm256_cvtepu8_epi16(load_half(at));
+            const __m256i two = is_pair ? _mm256_cvtepu8_epi16(load_half(at + pitch)) : one;
+            const int second = is_pair ? shares[tap + 1] : 0;
+            const __m256i both = _mm256_set1_epi32(second << 16 | shares[tap]);
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(one, two), both));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(one, two), both));
+        }
+        store(target + x,
+              _mm256_packs_epi32(_mm256_srai_epi32(low, 7), _mm256_srai_epi32(high, 7)));
+    }
+    for (; x < width; ++x) {
+        int sum = 1 << 6;
+        for (int tap = 0; tap < taps; ++tap) sum += rows[tap * pitch + x] * shares[tap];
+        target[x] = static_cast<std::int16_t>(sum >> 7);
+    }
+}
+
+// A target row from `line`, whose levels are in 1 / 128. `axis.taps` is a multiple of eight, and as
+// many pixels behind the line are read.
+void narrow_row(const std::int16_t* line, Axis axis, int width, Levels levels,
+                std::uint8_t* target) {
+    const __m256i half = _mm256_set1_epi32(1 << 13), black = _mm256_set1_epi32(levels.black << 7);
+    const __m256i gain = _mm256_set1_epi32(levels.gain), round = _mm256_set1_epi32(1 << 20);
+    const __m256i neutral = _mm256_set1_epi32(levels.neutral);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const auto two = [&](int x) {  // four partial sums each of two target pixels
+        __m256i sums = _mm256_setzero_si256();
+        for (int tap = 0; tap < axis.taps; tap += EIGHT) {
+            const __m256i pixels = _mm256_inserti128_si256(
+                _mm256_castsi128_si256(load_half(line + axis.first[x] + tap)),
+                load_half(line + axis.first[x + 1] + tap), 1);
+            const std::int16_t* shares = axis.shares + x * axis.taps + tap;
+            const __m256i both = _mm256_inserti128_si256(
+                _mm256_castsi128_si256(load_half(shares)), load_half(shares + axis.taps), 1);
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pixels, both));
+        }
+        return sums;
+    };
+    for (int x = 0; x < width; x += EIGHT) {  // targets and axes have room up to a multiple of eight
+        const __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(two(x), two(x + 2)),
+                                               _mm256_hadd_epi32(two(x + 4), two(x + 6)));
+        __m256i value = _mm256_permutevar8x32_epi32(sums, order);
+        value = _mm256_srai_epi32(_mm256_add_epi32(value, half), 14);
+        value = _mm256_mullo_epi32(_mm256_sub_epi32(value, black), gain);
+        value = _mm256_srai_epi32(_mm256_add_epi32(value, round), 21);
+        value = _mm256_add_epi32(value, neutral);
+        const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value),
+                                              _mm256_extracti128_si256(value, 1));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(target + x), _mm_packus_epi16(words, words));
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// Fills the upper left (height, width) of `target`, whose rows begin `target_pitch` bytes apart,
+// and repeats its last column and row up to (full_height, target_pitch). `down_shares` is (height,
+// down_taps), `across_shares` (width up to a multiple of eight, across_taps), as `across_first`;
+// without taps the plane keeps its size. `line` has room for a source row and across_taps more.
+void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_width,
+                    std::uint8_t* target, std::int64_t target_pitch, int height, int width,
+                    int full_height, int black, int gain, int neutral,
+                    const std::int32_t* down_first, const std::int16_t* down_shares, int down_taps,
+                    const std::int32_t* across_first, const std::int16_t* across_shares,
+                    int across_taps, std::int16_t* line) {
+    const Levels levels{black, gain, neutral};
+    for (int y = 0; y < height; ++y) {
+        std::uint8_t* row = target + y * target_pitch;
+        if (down_taps == 0) {
+            level_row(source + y * pitch, width, levels, row);
+        } else {
+            mean_row(source + down_first[y] * pitch, pitch, source_width,
+                     down_shares + static_cast<std::int64_t>(y) * down_taps, down_taps, line);
+            narrow_row(line, {across_first, across_shares, across_taps}, width, levels, row);
+        }
+        std::memset(row + width, row[width - 1], target_pitch - width);
+    }
+    for (int y = height; y < full_height; ++y) {
+        std::memcpy(target + y * target_pitch, target + (height - 1) * target_pitch, target_pitch);
+    }
+}
+
+// Turns planes into those of another matrix, in place: (height, pitch) of colour, twice that of
+// luma. `shares` are six, in 1 / 16384: of blue and red in luma, in blue and in red.
+void kinetics_matrix(std::uint8_t* luma, std::uint8_t* blue, std::uint8_t* red, std::int64_t pitch,
+                     int height, const std::int32_t* shares, std::int16_t* line) {
+    for (int y = 0; y < height; ++y) {
+        std::uint8_t *__restrict u = blue + y * pitch, *__restrict v = red + y * pitch;
+        std::int16_t* __restrict add = line;
+        for (int x = 0; x < pitch; ++x) {
+            const int b = u[x] - 128, r = v[x] - 128, half = 1 << 13;
+            add[x] = static_cast<std::int16_t>((shares[0] * b + shares[1] * r + half) >> 14);
+            u[x] = level_of(((shares[2] * b + shares[3] * r + half) >> 14) + 128);
+            v[x] = level_of(((shares[4] * b + shares[5] * r + half) >> 14) + 128);
+        }
+        for (int half = 0; half < 2; ++half) {
+            std::uint8_t* __restrict row = luma + (2 * y + half) * 2 * pitch;
+            for (int x = 0; x < pitch; ++x) {
+                row[2 * x] = level_of(row[2 * x] + add[x]);
+                row[2 * x + 1] = level_of(row[2 * x + 1] + add[x]);
+            }
+        }
+    }
+}
+}

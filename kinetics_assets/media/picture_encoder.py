@@ -1,0 +1,138 @@
+"""JPEG pictures from the planes of decoded frames: drawn in their size, range and matrix, encoded.
+
+Compiled code does it where there is any, numpy and simplejpeg where not; the bytes are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kinetics_assets.core.errors import ToolMissing
+from kinetics_assets.core.geometry import Size
+from kinetics_assets.engines import planes as in_numpy
+from kinetics_assets.engines.cpu_compiled import compiler
+from kinetics_assets.engines.cpu_compiled.frames import (
+    BEST_QUALITY,
+    SOURCES,
+    CompiledFrames,
+    Drawing,
+    ScanWriter,
+)
+from kinetics_assets.engines.jpeg_tables import ScanTables, scan_tables
+from kinetics_assets.engines.planes import Canvas
+from kinetics_assets.media.jpeg import encode_planes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+
+_SMALLEST_PX: Final = 16
+"""Of the sides that compiled code serves."""
+_ONE_AT_A_TIME: Final = threading.Lock()
+
+
+class PictureEncoder:
+    """Makes pictures of one size and quality."""
+
+    def __init__(self, size: Size, *, quality: int, library: Path | None = None) -> None:
+        """Prepare; `library` is a file of `frames_library`."""
+        self._canvas, self._quality = Canvas(size), quality
+        self._code = _loaded(library)
+        self._drawing: tuple[list[tuple[int, int]], Drawing] | None = None
+        self._writer: ScanWriter | None = None
+        if self._code is not None and quality <= BEST_QUALITY and size.short_px >= _SMALLEST_PX:
+            self._writer = ScanWriter(self._canvas, _tables(size, quality), self._code)
+
+    def encode(
+        self,
+        sources: Sequence[Plane],
+        *,
+        is_full: bool,
+        matrix: tuple[float, float] | None = None,
+    ) -> bytes:
+        """Return the JPEG of a 4:2:0 frame.
+
+        Args:
+            sources: Luma, blue and red, (H, W) each, rows maybe apart; none smaller than wanted.
+            is_full: Whether they have full range.
+            matrix: Shares of red and blue in luma, where the matrix is not that of a JPEG.
+        """
+        if self._code is None:
+            in_numpy.fill(self._canvas, sources, is_full=is_full)
+            if matrix is not None:
+                in_numpy.to_bt601(self._canvas, matrix=matrix)
+        else:
+            drawing = self._drawing_for([plane.shape for plane in sources])
+            drawing.fill(
+                [(plane.ctypes.data, plane.strides[0]) for plane in sources], is_full=is_full
+            )
+            if matrix is not None:
+                drawing.to_bt601(matrix)
+        data = self._writer.encode() if self._writer is not None else None
+        return data or encode_planes(*self._canvas.views(), quality=self._quality)
+
+    def _drawing_for(self, shapes: list[tuple[int, ...]]) -> Drawing:
+        """Return what draws frames whose planes have these shapes."""
+        if self._drawing is None or self._drawing[0] != shapes:
+            pairs = [(shape[0], shape[1]) for shape in shapes]
+            self._drawing = pairs, Drawing(self._canvas, pairs, self._code)
+        return self._drawing[1]
+
+
+def frames_library() -> Path | None:
+    """Return the file of the compiled code, made on the first call on a machine; None without.
+
+    For who may start programs: a sandboxed child is told.
+    """
+    if os.environ.get(compiler.SWITCH) == "numba":
+        return None
+    with _ONE_AT_A_TIME:
+        return _library()
+
+
+@cache
+def _library() -> Path | None:
+    try:
+        return compiler.library_file(_makes_the_same_bytes, sources=SOURCES)[0]
+    except (compiler.NotCompiled, ToolMissing, OSError):
+        return None
+
+
+@cache
+def _loaded(library: Path | None) -> CompiledFrames | None:
+    """Return the compiled code in a file, None where there is none that can be loaded."""
+    try:
+        return None if library is None else CompiledFrames(library)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=16)
+def _tables(size: Size, quality: int) -> ScanTables:
+    """Return the tables of pictures of this size and quality, read off an empty one."""
+    return scan_tables(encode_planes(*Canvas(size).views(), quality=quality))
+
+
+def _makes_the_same_bytes(library: Path, compiled_by: str) -> bool:
+    """Return whether a new library gives what numpy and simplejpeg give, on noise."""
+    del compiled_by
+    noise = np.random.default_rng(1).integers(0, 256, (3, 75, 134), dtype=np.uint8)
+    frame = (noise[0], noise[1, :38, :67], noise[2, :38, :67])
+    for size in (Size(134, 75), Size(100, 48), Size(33, 17)):
+        ways = [
+            PictureEncoder(size, quality=BEST_QUALITY, library=file) for file in (None, library)
+        ]
+        for is_full in (True, False):
+            one, other = (w.encode(frame, is_full=is_full, matrix=in_numpy.BT709) for w in ways)
+            if one != other:
+                return False
+    return True
