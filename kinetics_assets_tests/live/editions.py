@@ -16,17 +16,15 @@ What is true is computed by `live.truth`, which shares no code with the package.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from kinetics_assets_tests.list_server import ListServer
+from kinetics_assets_tests.live.checks import Watched, say
 from kinetics_assets_tests.live.classes import (
     DATASET,
     SPLIT,
@@ -35,9 +33,8 @@ from kinetics_assets_tests.live.classes import (
     make,
     make_root,
 )
-from kinetics_assets_tests.live.command import told_by_command
 from kinetics_assets_tests.live.pictures import take_pictures
-from kinetics_assets_tests.live.truth import Row, by_class, difference, rows_of
+from kinetics_assets_tests.live.truth import by_class
 from kinetics_assets_tests.live.ui import Ui
 
 LIST = f"/{SPLIT}.csv"
@@ -49,25 +46,10 @@ _LAUNCHED_AT_ONCE = 4
 
 
 @dataclass
-class Proof:
-    """One dataset under watch, and what must be true of it."""
+class Proof(Watched):
+    """The steps of the proof, in order."""
 
-    ui: Ui
-    server: ListServer
-    root: Path
-    files: dict[str, Path]
-    """Name of an edition -> its list."""
-    now: str = ""
-    """Name of the edition that is current."""
-    made: dict[str, frozenset[Row]] = field(default_factory=dict)
-    """Class -> rows that its videos were made from."""
-    resized_is_stale: set[str] = field(default_factory=set)
-    with_clips: list[str] = field(default_factory=list)
-    """Classes that have clips, and resized ones: two that change, and one that does not."""
-
-    def rows(self, edition: str) -> frozenset[Row]:
-        """Return the rows of an edition."""
-        return rows_of(self.files[edition])
+    server: ListServer = field(default_factory=ListServer)
 
     def serve(self, edition: str) -> None:
         """Put an edition on the server."""
@@ -134,59 +116,6 @@ class Proof:
         statuses = [answer.status for answer in self.server.answered[asked:]]
         say(f"{before} -> {edition}: {len(stale)} classes stale, name by name; asked: {statuses}")
 
-    def check_difference(self, before: str, *, run: str) -> None:
-        """Compare what is reported with what is true: numbers, classes, rows, observations."""
-        true = difference(self.rows(before), self.rows(self.now))
-        shown_run, shown = self.ui.shown(DATASET, "annotations")
-        assert shown_run == run
-        for kind, count in true.counts().items():
-            assert shown[f"rows_{kind}"] == count, (kind, shown[f"rows_{kind}"], count)
-        classes = true.by_class()
-        assert shown["classes_changed"] == len(classes)
-        table = {
-            line["class"]: {kind: line[kind] for kind in line if kind not in {"split", "class"}}
-            for line in shown["changed_classes"]
-        }
-        assert table == classes
-        lines = [(one["change"], one["clip"], one["label"], one["was"]) for one in shown["changes"]]
-        assert len(set(lines)) == len(lines)
-        assert set(lines) <= true.shown(), set(lines) - true.shown()
-        assert len(lines) + shown.get("changes_not_shown", 0) == len(true.shown())
-        assert self.ui.observed(run) == {(DATASET, SPLIT, "class_rows"): set(classes)}
-        assert (
-            told_by_command(*(self.files[edition] for edition in (before, self.now)))
-            == true.shown()
-        )
-        say(f"reported and true: {true.counts()}, {true.unchanged:,} unchanged,")
-        say(
-            f"  {len(classes)} classes; {len(lines):,} rows in the UI's table and all"
-            f" {len(true.shown()):,} of `annotations diff` are true ones, row by row"
-        )
-
-    def check_stale(self, when: str) -> set[str]:
-        """Compare the stale classes with the true ones, and return them."""
-        rows = by_class(self.rows(self.now))
-        wanted = {label for label, of_label in self.made.items() if rows.get(label) != of_label}
-        state = self.ui.state_of(DATASET, SPLIT, "videos")
-        assert classes_by_status(state) == split_up(state, self.made, wanted), when
-        stats = state["partitionStats"]
-        assert stats["numMaterialized"] == len(self.made), (when, stats)
-        assert (stats["numMaterializing"], stats["numFailed"]) == (0, 0), (when, stats)
-        for label, causes in zip(
-            state["partitionKeys"], state["staleCausesByPartition"], strict=True
-        ):
-            told = [
-                (one["category"], one["key"]["path"][-1], one["partitionKey"]) for one in causes
-            ]
-            true = [("DATA", "class_rows", label)] if label in wanted else []
-            assert told == true, (label, causes)
-        resized = self.ui.state_of(DATASET, SPLIT, "resized")
-        stale = classes_by_status(resized)
-        assert stale == split_up(resized, set(self.with_clips), self.resized_is_stale), when
-        for stage in ("rawframes", "flow"):
-            assert classes_by_status(self.ui.state_of(DATASET, SPLIT, stage)).keys() == {"MISSING"}
-        return wanted
-
     def bad_uploads(self, edition: str) -> None:
         """Serve an edition that is cut short in several ways: nothing changes, and it is said."""
         whole = self.files[edition].read_bytes()
@@ -199,7 +128,7 @@ class Proof:
             "half a file, at the end of a line": (whole[:line_end], {}, 0, "half uploaded"),
             "the server is down": (whole, {}, 503, "503"),
         }
-        runs, files = self.ui.runs(), self._lists_digest()
+        runs, files = self.ui.runs(), self.lists_digest()
         for case, (body, cut, down, word) in cases.items():
             self.server.files[LIST] = body
             self.server.cut, self.server.down = cut, down
@@ -209,20 +138,11 @@ class Proof:
             assert "cannot be had" in told, told
             assert word in told, told
             assert self.ui.runs() == runs
-            assert self._lists_digest() == files
+            assert self.lists_digest() == files
             self.check_stale(case)
             say(f"{case}: nothing changed. {told}")
         self.server.cut, self.server.down = {}, 0
         self.serve(self.now)
-
-    def _lists_digest(self) -> dict[str, str]:
-        """Return file -> sha256 of all that is kept of the lists."""
-        folder = self.root / DATASET / "annotations"
-        return {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
 
     def one_stage_at_a_time(self) -> None:
         """Make videos again: their resized ones are stale then, where the videos changed."""
@@ -267,21 +187,6 @@ class Proof:
         }
 
 
-def classes_by_status(state: dict[str, Any]) -> dict[str, set[str]]:
-    """Return STALE, FRESH and MISSING -> classes that the UI is told are so."""
-    found: dict[str, set[str]] = {}
-    for label, status in zip(state["partitionKeys"], state["staleStatusByPartition"], strict=True):
-        found.setdefault(status, set()).add(label)
-    return found
-
-
-def split_up(state: dict[str, Any], made: Any, stale: set[str]) -> dict[str, set[str]]:  # noqa: ANN401 - set or dict
-    """Return the same as it should be, without what is empty."""
-    labels = set(state["partitionKeys"])
-    wanted = {"STALE": stale, "FRESH": set(made) - stale, "MISSING": labels - set(made)}
-    return {status: those for status, those in wanted.items() if those}
-
-
 def main() -> int:
     """Run the proof and print what it found."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -298,7 +203,7 @@ def main() -> int:
         os.environ.clear()
         os.environ.update(environment_of(root))
         with Ui(root, os.environ) as ui:
-            proof = Proof(ui, server, root, files)
+            proof = Proof(ui, root, files, server=server)
             proof.first_edition()
             proof.make_classes()
             proof.same_edition()
@@ -314,14 +219,6 @@ def main() -> int:
     say("everything was exact")
     return 0
 
-
-def say(text: str) -> None:
-    """Write a line at once, with the time since the start."""
-    sys.stdout.write(f"{time.monotonic() - _BEGAN:6.0f} s  {text}\n")
-    sys.stdout.flush()
-
-
-_BEGAN = time.monotonic()
 
 if __name__ == "__main__":
     sys.exit(main())
