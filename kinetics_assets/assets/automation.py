@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from kinetics_assets.assets.partitions import ARCHIVE_MEMBERS, asset_key
+from kinetics_assets.core.clips import Split
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, Stage
+from kinetics_assets.sources.mirror_archives import has_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +71,21 @@ def _conditions(settings: Settings) -> dict[str, dg.AutomationCondition[Any]]:
         .with_label("something that is listed changed")
     }
     if automate == "all":
-        made = ~dg.AutomationCondition.missing() & dg.AutomationCondition.eager()
+        eager = dg.AutomationCondition.eager().without(~missing)
+        made = ~dg.AutomationCondition.missing() & eager & ~_input_missing(settings.dataset)
         label = "the class was made, and its rows or its input changed"
         conditions |= {stage.value: made.with_label(label) for stage in ALL_CLASS_STAGES}
     return conditions
+
+
+def _input_missing(dataset: str) -> dg.AutomationCondition[Any]:
+    """Return whether something is missing that a class stage needs.
+
+    What the mirror's archives hold is no such thing: whoever does not use the mirror, and a class
+    that no archive has, never gets an observation of it.
+    """
+    members = [
+        asset_key(dataset, split, ARCHIVE_MEMBERS) for split in Split if has_parts(dataset, split)
+    ]
+    missing = dg.AutomationCondition.any_deps_missing()
+    return missing.ignore(dg.AssetSelection.assets(*members)) if members else missing

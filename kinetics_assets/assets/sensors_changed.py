@@ -6,7 +6,7 @@ It is off by default, since what it launches downloads and computes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from kinetics_assets.assets.jobs import prepare_job_name, whole_job_name
 from kinetics_assets.assets.partitions import asset_key, partition_of
 from kinetics_assets.assets.sensors_editions import UNDER_WAY
 from kinetics_assets.core.annotations import hash_of_names
+from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings, digest
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage
@@ -122,10 +124,11 @@ def _changes(settings: Settings, settled: dict[str, str]) -> Iterator[_Change]:
         versions = class_versions(layout, split)
         state = digest(versions)
         if settled.pop(split.value, "") != state:
+            made_from = _MadeFrom(layout, split)
             changes = [
                 _Change(split, label, version)
                 for label, version in versions.items()
-                if _made_from(layout, split, label) not in {None, version}
+                if made_from.hash_of(label) not in {None, version}
             ]
             yield from changes
             if changes:
@@ -133,14 +136,55 @@ def _changes(settings: Settings, settled: dict[str, str]) -> Iterator[_Change]:
         settled[split.value] = state
 
 
-def _made_from(layout: Layout, split: Split, label: str) -> str | None:
-    """Return the hash of the rows that a class's videos were made from, None if they never were."""
-    path = layout.manifest(split, Stage.VIDEOS, label)
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return _hash_of_rows(layout, split, label, stat.st_mtime_ns, stat.st_size)
+@dataclass
+class _MadeFrom:
+    """Tells from which rows the classes of a split were made.
+
+    After a new edition that is asked of all classes at once, so manifests are not read: the footer
+    of each names the edition that it belongs to, whose hashes are in one file.
+    """
+
+    layout: Layout
+    split: Split
+    hashes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Edition -> label -> hash of its rows; nothing for an edition that is not stored."""
+
+    def hash_of(self, label: str) -> str | None:
+        """Return the hash of the rows of a class's videos, None if they were never made."""
+        path = self.layout.manifest(self.split, Stage.VIDEOS, label)
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        place = (self.layout, self.split, label, stat.st_mtime_ns, stat.st_size)
+        edition = _edition_of(*place)
+        return self._of_edition(edition).get(label) or _hash_of_rows(*place)
+
+    def _of_edition(self, edition: str) -> dict[str, str]:
+        """Return label -> hash of its rows of all classes of a stored edition."""
+        from kinetics_assets.io.annotation_store import class_hashes
+
+        if edition not in self.hashes:
+            try:
+                known = class_hashes(self.layout, edition) if edition else None
+            except AnnotationError:
+                known = None
+            if known is None:
+                self.hashes[edition] = {}
+            else:
+                nothing = (0, hash_of_names([]))
+                labels = [*class_names(self.layout.dataset), ""]
+                self.hashes[edition] = {one: known.get(one, nothing)[1] for one in labels}
+        return self.hashes[edition]
+
+
+@lru_cache(maxsize=16384)
+def _edition_of(layout: Layout, split: Split, label: str, mtime_ns: int, size: int) -> str:
+    """Return the edition in a manifest's footer; time and size stand for its content."""
+    from kinetics_assets.io.manifests import edition_in_footer
+
+    del mtime_ns, size
+    return edition_in_footer(layout, split, Stage.VIDEOS, label)
 
 
 @lru_cache(maxsize=4096)

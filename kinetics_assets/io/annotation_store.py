@@ -127,7 +127,7 @@ def load_class_rows(layout: Layout, split: Split, label: str, *, edition: str = 
     path = layout.edition_rows(edition)
     try:
         stat = path.stat()
-        footer = _footer(path, stat.st_mtime_ns, stat.st_size)
+        footer, tells_licences = _footer(path, stat.st_mtime_ns, stat.st_size)
         table = read_row_group(path, entry["row_group"], footer=footer)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(layout, path) from error
@@ -135,7 +135,7 @@ def load_class_rows(layout: Layout, split: Split, label: str, *, edition: str = 
     clips = tuple(_clip(record) for record in records)
     if len(clips) != entry["rows"] or any(clip.label != label for clip in clips):
         raise _damaged(layout, path)
-    if not _tells_licences(footer):
+    if not tells_licences:
         return ClassRows(edition, clips)
     free = {clip.id for clip, record in zip(clips, records, strict=True) if record["is_cc"]}
     return ClassRows(edition, clips, frozenset(free))
@@ -274,15 +274,34 @@ def _current(layout: Layout, split: Split) -> EditionInfo:
 
 
 def _classes(layout: Layout, edition: str) -> dict[str, dict[str, Any]]:
-    """Return label -> rows, sha256 and row_group of each class that has rows."""
-    return _read_json(layout, layout.edition_classes(edition))
+    """Return label -> rows, sha256 and row_group of each class that has rows; not to be changed."""
+    path = layout.edition_classes(edition)
+    try:
+        stat = path.stat()
+    except OSError:
+        return _read_json(layout, path)
+    return _known_classes(layout, path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _known_classes(
+    layout: Layout, path: Path, mtime_ns: int, size_bytes: int
+) -> dict[str, dict[str, Any]]:
+    """Return the classes in a file; time and size stand for its content."""
+    del mtime_ns, size_bytes
+    return _read_json(layout, path)
 
 
 @lru_cache(maxsize=8)
-def _footer(path: Path, mtime_ns: int, size_bytes: int) -> pq.FileMetaData:
-    """Return the footer of a Parquet file; time and size stand for its content."""
+def _footer(path: Path, mtime_ns: int, size_bytes: int) -> tuple[pq.FileMetaData, bool]:
+    """Return the footer of a list's rows, and whether any row of it has an ``is_cc``.
+
+    Time and size stand for the content. Both are asked of class after class, and the second goes
+    through all of them.
+    """
     del mtime_ns, size_bytes
-    return pq.read_metadata(path)
+    footer = pq.read_metadata(path)
+    return footer, _tells_licences(footer)
 
 
 def _tells_licences(footer: pq.FileMetaData) -> bool:

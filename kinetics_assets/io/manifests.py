@@ -71,6 +71,25 @@ def count_rows(layout: Layout, split: Split, stage: Stage, label: str) -> int:
         raise InternalError(f"{path}: the manifest is damaged: {error}") from error
 
 
+def edition_in_footer(layout: Layout, split: Split, stage: Stage, label: str) -> str:
+    """Return the edition of all rows of a manifest, reading its footer alone.
+
+    Empty when the footer does not tell: there is no such file, it is damaged, it has no rows or
+    rows of several editions. Footers have no checksum, so the answer may be the sha256 of nothing.
+    """
+    try:
+        footer = pq.read_metadata(layout.manifest(split, stage, label))
+        column = footer.schema.names.index("edition")
+        found: set[object] = set()
+        for number in range(footer.num_row_groups):
+            statistics = footer.row_group(number).column(column).statistics
+            found |= {statistics.min, statistics.max} if statistics else {None}
+    except (pa.ArrowException, OSError, ValueError):
+        return ""
+    edition = found.pop() if len(found) == 1 else ""
+    return edition if isinstance(edition, str) else ""
+
+
 def write_manifest(
     layout: Layout, split: Split, stage: Stage, label: str, *, rows: Iterable[ManifestRow]
 ) -> bool:

@@ -73,3 +73,27 @@ def test_only_what_was_made_and_changed_is_made_again(
         for partition in second.get_requested_partitions(result.key)
     }
     assert found == {("train/videos", EMPTY)}
+
+
+def test_a_class_that_no_archive_has_is_made_again(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Videos depend on what the mirror's archives hold, which most roots never have a note of."""
+    settings = _preset(Settings(root=tmp_path, dataset="kinetics600"), "all")
+    defs = dataset_definitions(settings)
+    rows, videos = (dg.AssetKey(["kinetics600", "test", x]) for x in ("class_rows", "videos"))
+    members = dg.AssetKey(["kinetics600", "test", "archive_members"])
+    assert members in defs.get_repository_def().asset_graph.get(videos).parent_keys
+
+    def observe(label: str, version: str) -> None:
+        tags = {"dagster/data_version": version}
+        seen = dg.AssetObservation(rows, partition=label, tags=tags)
+        instance.report_runless_asset_event(seen)
+
+    for label in DONE:
+        observe(label, "old")
+        instance.report_runless_asset_event(dg.AssetMaterialization(videos, partition=label))
+    first = dg.evaluate_automation_conditions(defs, instance)
+    observe(DONE[0], "new")
+    second = dg.evaluate_automation_conditions(defs, instance, cursor=first.cursor)
+    assert second.get_requested_partitions(videos) == {DONE[0]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from kinetics_assets.assets.sensors_changed import MOST_AT_ONCE, changed_classes
 from kinetics_assets.assets.sensors_editions import editions_sensor
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
+from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import reconcile
 from kinetics_assets.core.settings import AnnotationSettings, Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import load_class_rows, read_current
-from kinetics_assets.io.manifests import write_manifest
+from kinetics_assets.io.manifests import read_manifest, write_manifest
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets_tests.assets.conftest import Materialise
 from kinetics_assets_tests.list_server import ListServer
@@ -210,30 +212,35 @@ def test_changed_classes_are_launched_once_and_a_few_at_a_time(
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-def test_manifests_are_opened_only_where_their_edition_is_not_stored(
+def test_manifests_are_read_only_where_their_edition_is_not_stored(
     settings: Settings, instance: dg.DagsterInstance, tmp_path: Path, *, is_stored: bool
 ) -> None:
-    """At 700 classes and 3 splits a tick that read every manifest took 4 s."""
+    """A tick that read all manifests of 700 classes and 3 splits took 4 s of CPU."""
+    changed, same = DONE[:2]
+    layout, rows = Layout.of(settings), {changed: ["ccccccccccc"], same: ["ddddddddddd"]}
+    write_lists(tmp_path / "lists", rows=rows)
     report = run_annotations(settings)
-    for label in DONE:
+    for label in (changed, same, EMPTY):
         make(settings, label, Stage.VIDEOS)
-    write_lists(tmp_path / "lists", rows={DONE[1]: ["ccccccccccc"], DONE[2]: ["ddddddddddd"]})
-    layout = Layout.of(settings)
-    if is_stored:
-        for label in DONE:
-            _damage_rows(layout.manifest(Split.TRAIN, Stage.VIDEOS, label))
-            with pytest.raises(InternalError):
-                read_manifest(layout, Split.TRAIN, Stage.VIDEOS, label)
+    write_lists(tmp_path / "lists", rows={**rows, changed: ["eeeeeeeeeee"], EMPTY: ["fffffffffff"]})
     run_annotations(settings)
-    if not is_stored:
+    if is_stored:
+        for label in (changed, same):
+            _damage_rows(layout, label)
+    else:
         shutil.rmtree(layout.edition(report.editions[Split.TRAIN].sha256))
     requests, _, _ = launch(settings, instance)
-    versions = class_versions(layout, Split.TRAIN)
-    nothing = class_row_hashes([])
-    assert nothing == {}
-    assert {r.partition_key for r in requests} <= set(DONE)
-    assert all((r.run_key or "").endswith(versions[r.partition_key or ""][:16]) for r in requests)
-    assert {DONE[1], DONE[2]} <= {r.partition_key for r in requests}
+    assert {request.partition_key for request in requests} == {changed, EMPTY}
+
+
+def _damage_rows(layout: Layout, label: str) -> None:
+    """Make the rows of a manifest unreadable, but not its footer."""
+    path = layout.manifest(Split.TRAIN, Stage.VIDEOS, label)
+    data = path.read_bytes()
+    rows_end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    path.write_bytes(data[:4] + bytes(rows_end - 4) + data[rows_end:])
+    with pytest.raises(InternalError):
+        read_manifest(layout, Split.TRAIN, Stage.VIDEOS, label)
 
 
 def test_runs_under_way_are_waited_for(
