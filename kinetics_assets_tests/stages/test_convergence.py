@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kinetics_assets.core.clips import ClipId, Split
+from kinetics_assets.core.clips import Clip, ClipId, Split
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.settings import (
@@ -30,26 +30,28 @@ from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.run import run_stage
 from kinetics_assets.verify.tree import tree_lines
+from kinetics_assets_tests.clip_files import Files, clip_files, media, retired_stages
 
-FIRST, SECOND = "abseiling", "zumba"
-ROWS: Mapping[str, tuple[str, int]] = {
+FIRST, SECOND = BOTH = "abseiling", "zumba"
+Rows = Mapping[str, tuple[str, int]]
+Parted = tuple[Settings, list[str], Files]
+
+ROWS = {
     "stays": (FIRST, 0),
     "goes": (FIRST, 0),
     "moves": (FIRST, 0),
     "retimed": (FIRST, 0),
-    "other": (SECOND, 0),
 }
 """What becomes of a clip -> its class and its start in the first list."""
-GONE = {"stays": ROWS["stays"]}
-BACK = {**GONE, "goes": ROWS["goes"]}
 FILES = (Stage.VIDEOS, Stage.RESIZED)
-"""Stages that the tests of whole trees run; the other two hang on them in the same way."""
+GONE = {name: row for name, row in ROWS.items() if name != "goes"}
 CHANGED = {
-    **{name: ROWS[name] for name in ("stays", "other")},
+    "stays": ROWS["stays"],
     "moves": (SECOND, 0),
     "retimed": (FIRST, 1),
-    "comes": (SECOND, 1),
+    "comes": (FIRST, 1),
 }
+RELABELLED = ROWS | {"moves": (SECOND, 0)}
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +78,7 @@ def _id(name: str) -> str:
     return f"{name:_<11}"
 
 
-def _clip(name: str, rows: Mapping[str, tuple[str, int]] = ROWS) -> ClipId:
+def _clip(name: str, rows: Rows = ROWS) -> ClipId:
     """Return a clip of one of the lists."""
     start = rows[name][1]
     return ClipId(_id(name), start, start + 1)
@@ -98,20 +100,25 @@ def _settings(folder: Path, videos: Path, **tables: object) -> Settings:
     return replace(settings, **tables)  # type: ignore[arg-type] # tables are named by the caller
 
 
-def _run(
-    settings: Settings,
-    rows: Mapping[str, tuple[str, int]],
-    *,
-    labels: tuple[str, ...] = (FIRST,),
-    stages: tuple[Stage, ...] = CLASS_STAGES,
-) -> dict[tuple[str, Stage], StageReport]:
-    """Make `rows` the list and run stages of classes; return the reports."""
+def _list(settings: Settings, rows: Rows) -> None:
+    """Make `rows` the list."""
     lines = ["label,youtube_id,time_start,time_end,split"]
     lines += [
         f"{label},{_id(name)},{start},{start + 1},train" for name, (label, start) in rows.items()
     ]
     Path(settings.annotations.source).write_text("\n".join([*lines, ""]))
     run_annotations(settings)
+
+
+def _run(
+    settings: Settings,
+    rows: Rows,
+    *,
+    labels: tuple[str, ...] = (FIRST,),
+    stages: tuple[Stage, ...] = CLASS_STAGES,
+) -> dict[tuple[str, Stage], StageReport]:
+    """Make `rows` the list and run stages of classes; return the reports."""
+    _list(settings, rows)
     return {
         (label, stage): run_stage(stage, ClassOrder(settings, Split.TRAIN, label))
         for label in labels
@@ -124,20 +131,9 @@ def _rows(settings: Settings, label: str, stage: Stage) -> dict[ClipId, Manifest
     return {row.clip: row for row in read_manifest(Layout.of(settings), Split.TRAIN, stage, label)}
 
 
-def _inodes(settings: Settings, label: str, clip: ClipId) -> dict[str, int]:
-    """Return path -> inode of every public file of a clip."""
-    base = Layout.of(settings).base
-    files: dict[str, int] = {}
-    for stage in CLASS_STAGES:
-        rows = _rows(settings, label, stage)
-        if not rows:
-            continue
-        row = rows[clip]
-        assert row.status is Status.OK
-        path = base / row.path
-        for file in [path] if path.is_file() else sorted(path.iterdir()):
-            files[str(file.relative_to(base))] = file.stat().st_ino
-    return files
+def _files(settings: Settings, name: str, rows: Rows = ROWS) -> Files:
+    """Return what files a clip of one of the lists has in all stages together."""
+    return clip_files(Layout.of(settings))[Split.TRAIN, Clip(_clip(name, rows), rows[name][0])]
 
 
 def _retired(settings: Settings) -> list[str]:
@@ -148,18 +144,10 @@ def _retired(settings: Settings) -> list[str]:
 
 @pytest.fixture(scope="session")
 def first_tree(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> Path:
-    """Folder of a root with videos of both classes of the first list."""
+    """Folder of a root with all stages of the first list."""
     folder = tmp_path_factory.mktemp("first")
-    _run(_settings(folder, videos), ROWS, labels=(FIRST, SECOND), stages=FILES)
+    _run(_settings(folder, videos), ROWS)
     return folder
-
-
-@pytest.fixture(scope="session")
-def second_tree(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> list[str]:
-    """Lines of the tree that the second list alone makes."""
-    settings = _settings(tmp_path_factory.mktemp("second"), videos)
-    _run(settings, CHANGED, labels=(FIRST, SECOND), stages=FILES)
-    return tree_lines(Layout.of(settings))
 
 
 @pytest.fixture
@@ -169,57 +157,68 @@ def settings(first_tree: Path, videos: Path, tmp_path: Path) -> Settings:
     return _settings(tmp_path, videos)
 
 
-@pytest.fixture(scope="session")
-def whole_class(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> Path:
-    """Folder of a root with all stages of one class."""
-    folder = tmp_path_factory.mktemp("class")
-    _run(_settings(folder, videos), BACK)
-    return folder
-
-
-@pytest.mark.parametrize(
-    "order", [(FIRST, SECOND), (SECOND, FIRST)], ids=["old-first", "new-first"]
-)
 def test_a_changed_list_leads_to_the_tree_of_the_new_list(
-    settings: Settings, second_tree: list[str], order: tuple[str, ...]
+    settings: Settings, videos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A row that goes, one that comes, one with another label, one with another span.
 
-    Clips whose rows stay keep their very files, and so does the video of the relabelled one; the
-    order in which the classes are run does not matter.
+    Clips whose rows stay keep their very files in every stage, and so does the relabelled one. With
+    the first list again, the tree is the first one, and nothing had to be made.
     """
-    stays = _inodes(settings, FIRST, _clip("stays"))
-    other = _inodes(settings, SECOND, _clip("other"))
-    moved = _rows(settings, FIRST, Stage.VIDEOS)[_clip("moves")]
-    video = (Layout.of(settings).base / moved.path).stat().st_ino
-    reports = _run(settings, CHANGED, labels=order, stages=FILES)
-    assert tree_lines(Layout.of(settings)) == second_tree
-    assert _inodes(settings, FIRST, _clip("stays")) == stays
-    assert _inodes(settings, SECOND, _clip("other")) == other
-    now = _rows(settings, SECOND, Stage.VIDEOS)[_clip("moves")]
-    assert (Layout.of(settings).base / now.path).stat().st_ino == video
-    assert now.source == moved.source == "local"
-    # the one that goes, the one that moved, and the old span of the retimed one
-    assert reports[FIRST, Stage.VIDEOS].retired == 3
-    assert reports[SECOND, Stage.VIDEOS].retired == 0
+    layout = Layout.of(settings)
+    first, before = tree_lines(layout), clip_files(layout)
+    reports = _run(settings, CHANGED, labels=BOTH)
+    alone = _settings(tmp_path_factory.mktemp("alone"), videos)
+    _run(alone, CHANGED, labels=BOTH)
+    assert tree_lines(layout) == tree_lines(Layout.of(alone))
+    assert _files(settings, "stays") == before[Split.TRAIN, Clip(_clip("stays"), FIRST)]
+    moved = before[Split.TRAIN, Clip(_clip("moves"), FIRST)]
+    assert media(_files(settings, "moves", CHANGED)) == media(moved)
+    assert _rows(settings, SECOND, Stage.VIDEOS)[_clip("moves")].source == "local"
+    for stage in CLASS_STAGES:
+        # the one that goes, the one that moved, and the old span of the retimed one
+        assert reports[FIRST, stage].retired == 3
+        assert reports[SECOND, stage].retired == 0
+        assert reports[SECOND, stage].relabelled == (stage is not Stage.VIDEOS)
+        for name in ("goes", "moves", "retimed"):
+            was = Clip(_clip(name), FIRST)
+            assert retired_stages(layout, Split.TRAIN, was) == list(CLASS_STAGES)
+    again = _run(settings, ROWS, labels=BOTH)
+    assert {again[FIRST, stage].returned for stage in CLASS_STAGES} == {3}
+    assert tree_lines(layout) == first
+    after = clip_files(layout)
+    assert {row: media(files) for row, files in after.items()} == {
+        row: media(files) for row, files in before.items()
+    }
+
+
+def test_the_new_class_may_be_run_first(settings: Settings) -> None:
+    """What its old class has not retired yet is taken from there, and is the same file."""
+    before = _files(settings, "moves")
+    reports = _run(settings, RELABELLED, labels=(SECOND, FIRST))
+    assert [reports[SECOND, stage].relabelled for stage in CLASS_STAGES] == [0, 1, 1, 1]
+    assert media(_files(settings, "moves", RELABELLED)) == media(before)
+    clip = Clip(_clip("moves"), FIRST)
+    assert retired_stages(Layout.of(settings), Split.TRAIN, clip) == list(CLASS_STAGES)
+
+
+def test_what_another_recipe_made_does_not_move(settings: Settings) -> None:
+    """Only what would be made to the byte is taken over."""
+    finer = replace(settings, resized=replace(settings.resized, crf=30))
+    reports = _run(finer, RELABELLED, labels=(SECOND,), stages=FILES)
+    assert reports[SECOND, Stage.RESIZED].relabelled == 0
+    digests = {row.digest.partition(".")[0] for row in _rows(finer, SECOND, Stage.RESIZED).values()}
+    assert len(digests) == 1
 
 
 @pytest.fixture
-def parted(
-    whole_class: Path, videos: Path, tmp_path: Path
-) -> tuple[Settings, list[str], dict[str, int]]:
+def parted(settings: Settings) -> Parted:
     """Settings of a tree that lost a clip; the lines and the clip's files before."""
-    subprocess.run(["cp", "-a", f"{whole_class}/.", str(tmp_path)], check=True)
-    settings = _settings(tmp_path, videos)
-    layout = Layout.of(settings)
-    before, files = tree_lines(layout), _inodes(settings, FIRST, _clip("goes"))
+    before, files = tree_lines(Layout.of(settings)), _files(settings, "goes")
     reports = _run(settings, GONE)
     assert all(report.retired == 1 for report in reports.values())
     assert _retired(settings)
     return settings, before, files
-
-
-Parted = tuple[Settings, list[str], dict[str, int]]
 
 
 def test_a_row_that_returns_finds_what_was_made_of_it(parted: Parted) -> None:
@@ -228,25 +227,24 @@ def test_a_row_that_returns_finds_what_was_made_of_it(parted: Parted) -> None:
     The tree is the one of before to the byte, and nothing is left in `retired`.
     """
     settings, before, files = parted
-    reports = _run(settings, BACK)
+    reports = _run(settings, ROWS)
     assert all((report.returned, report.changed) == (1, 1) for report in reports.values())
     assert tree_lines(Layout.of(settings)) == before
-    now = _inodes(settings, FIRST, _clip("goes"))
-    media = {name for name in files if not name.endswith(".json")}
-    assert {name: now[name] for name in media} == {name: files[name] for name in media}
+    assert media(_files(settings, "goes")) == media(files)
     assert _retired(settings) == []
 
 
-def test_packed_pictures_come_back_packed(parted: Parted) -> None:
-    """An archive is a file like any other, and returns as it was."""
+def test_packed_pictures_come_back_and_move_packed(parted: Parted) -> None:
+    """An archive is a file like any other: it returns, and changes its class, as it was."""
+    rows: Rows = {name: ROWS[name] for name in ("goes", "moves")}
     packed = replace(parted[0], storage=StorageSettings(packing="zip"))
-    _run(packed, BACK)
-    before, files = tree_lines(Layout.of(packed)), _inodes(packed, FIRST, _clip("goes"))
-    _run(packed, GONE)
-    reports = _run(packed, BACK)
-    assert all((report.returned, report.changed) == (1, 1) for report in reports.values())
-    assert tree_lines(Layout.of(packed)) == before
-    assert _inodes(packed, FIRST, _clip("goes")) == files
+    _run(packed, rows)
+    goes, moves = _files(packed, "goes"), _files(packed, "moves")
+    _run(packed, {"moves": RELABELLED["moves"]}, labels=BOTH)
+    _run(packed, {**rows, "moves": RELABELLED["moves"]})
+    assert _files(packed, "goes") == goes
+    assert len(moves) == len(CLASS_STAGES)
+    assert _files(packed, "moves", RELABELLED) == moves
 
 
 def _damage(path: Path) -> None:
@@ -263,13 +261,8 @@ def test_what_is_not_as_it_was_is_made_again(parted: Parted) -> None:
     retired = Layout.of(settings).retired(Split.TRAIN)
     (retired / "resized" / FIRST / f"{_clip('goes').name}.mp4").unlink()
     _damage(retired / "rawframes" / FIRST / _clip("goes").name / "img_00003.jpg")
-    reports = _run(settings, BACK)
-    assert {stage: report.returned for (_, stage), report in reports.items()} == {
-        Stage.VIDEOS: 1,
-        Stage.RESIZED: 0,
-        Stage.RAWFRAMES: 0,
-        Stage.FLOW: 1,
-    }
+    reports = _run(settings, ROWS)
+    assert [reports[FIRST, stage].returned for stage in CLASS_STAGES] == [1, 0, 0, 1]
     assert tree_lines(Layout.of(settings)) == before
     assert _retired(settings) == []
 
@@ -278,18 +271,14 @@ def test_a_returned_output_of_another_recipe_is_made_anew(parted: Parted) -> Non
     """What came back is asked whether it is what would be made, as everything is."""
     settings, _, _ = parted
     finer = replace(settings, resized=replace(settings.resized, crf=30))
-    _run(finer, BACK)
+    _run(finer, ROWS, stages=FILES)
     rows = _rows(finer, FIRST, Stage.RESIZED)
     assert {row.status for row in rows.values()} == {Status.OK}
     assert len({row.digest.partition(".")[0] for row in rows.values()}) == 1
 
 
-def test_a_crash_before_the_manifest_puts_back_once_more(
-    parted: Parted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed between putting back and the manifest, the next run ends where it would have."""
-    settings, before, _ = parted
-    retired = _retired(settings)
+def _kill(monkeypatch: pytest.MonkeyPatch, settings: Settings, label: str, stage: Stage) -> None:
+    """Kill a step when its outputs are in place and its manifest is not."""
 
     def killed(*_: object, **__: object) -> bool:
         raise KeyboardInterrupt
@@ -297,8 +286,53 @@ def test_a_crash_before_the_manifest_puts_back_once_more(
     with monkeypatch.context() as patched:
         patched.setattr("kinetics_assets.stages.run.write_manifest", killed)
         with pytest.raises(KeyboardInterrupt):
-            _run(settings, BACK)
-    assert _retired(settings) == retired
-    _run(settings, BACK)
+            run_stage(stage, ClassOrder(settings, Split.TRAIN, label))
+
+
+def test_a_crash_before_the_manifest_puts_back_once_more(
+    parted: Parted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between putting back and the manifest, the next run ends where it would have."""
+    settings, before, files = parted
+    _list(settings, ROWS)
+    for stage in CLASS_STAGES:
+        retired = _retired(settings)
+        _kill(monkeypatch, settings, FIRST, stage)
+        assert _retired(settings) == retired
+        run_stage(stage, ClassOrder(settings, Split.TRAIN, FIRST))
     assert tree_lines(Layout.of(settings)) == before
+    assert media(_files(settings, "goes")) == media(files)
     assert _retired(settings) == []
+
+
+def test_what_was_put_back_for_nobody_is_retired_again(
+    parted: Parted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the manifest, and the row left the list again: no file is left without a row.
+
+    It was, as the step of a class did not write down what it puts back.
+    """
+    settings, *_ = parted
+    gone, retired = tree_lines(Layout.of(settings)), _retired(settings)
+    _run(settings, ROWS, stages=FILES)
+    for stage in (Stage.RAWFRAMES, Stage.FLOW):
+        _kill(monkeypatch, settings, FIRST, stage)
+    _run(settings, GONE)
+    assert tree_lines(Layout.of(settings)) == gone
+    assert _retired(settings) == retired
+
+
+def test_a_crash_while_a_clip_moves_loses_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when its files are in both classes, a clip is where the list says, and only there."""
+    before, files = tree_lines(Layout.of(settings)), _files(settings, "moves")
+    _run(settings, RELABELLED, labels=(SECOND,), stages=(Stage.VIDEOS,))
+    for stage in CLASS_STAGES[1:]:
+        _kill(monkeypatch, settings, SECOND, stage)
+        if stage is not Stage.FLOW:
+            run_stage(stage, ClassOrder(settings, Split.TRAIN, SECOND))
+    _run(settings, ROWS, labels=BOTH)
+    assert tree_lines(Layout.of(settings)) == before
+    _run(settings, RELABELLED, labels=BOTH)
+    assert media(_files(settings, "moves", RELABELLED)) == media(files)
