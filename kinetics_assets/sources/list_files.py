@@ -74,6 +74,8 @@ def lists_in_files(
 ) -> dict[Split, AnnotationList]:
     """Return one list per split of those among `files`, told by their names.
 
+    A single CSV whose name says no split is told apart by its split column.
+
     Args:
         files: Any files.
         where: The folder or archive they are in, for messages.
@@ -87,6 +89,8 @@ def lists_in_files(
         split = split_of(path.name) if _is_csv(path.name) else None
         if split is not None:
             by_rank.setdefault(split, []).append((_rank(path.name), path))
+    if not by_rank and (lists := _by_column(files, address=address)):
+        return lists
     if not by_rank:
         seen = ", ".join(sorted(path.name for path in files)[:10]) or "no files"
         raise AnnotationError(
@@ -109,11 +113,37 @@ def lists_in_files(
     return lists
 
 
+def _by_column(files: list[Path], *, address: str) -> dict[Split, AnnotationList]:
+    """Return the lists in the only CSV among `files`, told by its split column; none if it is not.
+
+    Args:
+        files: Any files.
+        address: Where they came from; the file's own path if empty.
+    """
+    tables = [path for path in files if _is_csv(path.name)]
+    if len(tables) != 1:
+        return {}
+    data, name = read_list(tables[0]), tables[0].name
+    try:
+        parts = split_list(data, name=name)
+    except AnnotationError:
+        return {}  # the name is then what is wrong with it
+    return {
+        split: AnnotationList(part, name, address or str(tables[0]))
+        for split, part in parts.items()
+    }
+
+
 def split_of(name: str) -> Split | None:
     """Return the split that a file name says, None if it says none or two."""
     words = re.split(r"[^a-z]+", Path(name).stem.lower())
     found = {SPLIT_SPELLINGS[word] for word in words if word in SPLIT_SPELLINGS}
     return found.pop() if len(found) == 1 else None
+
+
+def has_lines(data: bytes) -> bool:
+    """Return whether a list has a line behind its header."""
+    return sum(1 for line in data.splitlines() if line.strip()) > 1
 
 
 def read_list(path: Path) -> bytes:

@@ -42,6 +42,8 @@ class Place:
     """Which addresses it may lead to."""
     must_hold: tuple[Split, ...] = ()
     """Splits without which the file is not the one that it should be."""
+    may_lack_rows: bool = False
+    """Whether a list of its that has a header and nothing else is one that is not there."""
 
 
 def is_named(source: str) -> bool:
@@ -68,8 +70,9 @@ def places_of(settings: Settings, source: str) -> list[Place]:
     if source in {"official", "official_delta"}:
         name = f"{dataset}_delta" if source == "official_delta" else dataset
         place = _place(settings, of.official_url.replace("{dataset}", name), None)
-        is_whole = source == "official"
-        return [replace(place, must_hold=(Split.TRAIN, Split.VAL) if is_whole else ())]
+        if source == "official_delta":  # nothing may have been added to a split
+            return [replace(place, may_lack_rows=True)]
+        return [replace(place, must_hold=(Split.TRAIN, Split.VAL))]
     template = {"backup": of.backup_url, "crawler": of.crawler_url, "cvdf": of.cvdf_url}[source]
     return [
         _place(

@@ -34,6 +34,7 @@ from kinetics_assets.io.list_notes import Note, NotedList, note_key, read_notes
 from kinetics_assets.sources.list_files import (
     MAX_LIST_BYTES,
     AnnotationList,
+    has_lines,
     lists_in_file,
     lists_in_files,
     read_list,
@@ -189,6 +190,8 @@ class _Getter:
                 lists = lists_in_file(
                     fetched.path, self.layout, name=name, address=where, split=place.split
                 )
+                if place.may_lack_rows:
+                    lists = {s: one for s, one in lists.items() if has_lines(one.data)} or lists
                 _demand(lists, place.must_hold, address=where)
                 lists = reduced(lists, self.wanted, self.settings.dataset)
                 self._refuse_halves(lists)

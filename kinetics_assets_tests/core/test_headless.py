@@ -23,8 +23,15 @@ LABEL, NAME = CLIP.label, CLIP.id.name
         f"{LABEL}/{NAME}.mp4",
         f"train/{LABEL.replace(' ', '_')}/{NAME}.mp4 17",
         f"{LABEL.replace(' ', '_')}/{NAME}",
+        f"{NAME}.mp4 {LABEL}",
+        f"train/{NAME},{LABEL.replace(' ', '_')}",
+        f"{LABEL} -AAAAAAAAAA 4 14 train",
+        f"-AAAAAAAAAA 4 14 {LABEL}",
     ],
-    ids=["csv", "quoted", "other-order", "tabs", "more", "path", "path-and-index", "no-ending"],
+    ids=[
+        *("csv", "quoted", "other-order", "tabs", "more", "path", "path-and-index", "no-ending"),
+        *("class-behind", "class-behind-comma", "blanks", "blanks-class-behind"),
+    ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
 def test_a_row_is_told_by_what_is_in_it(line: str, end: str) -> None:
@@ -46,9 +53,19 @@ def test_a_row_is_told_by_what_is_in_it(line: str, end: str) -> None:
         b"AAAAAAAAAAA\nBBBBBBBBBBB\n",
         b"no_class_of_ours/AAAAAAAAAAA_000001_000011.mp4\n",
         b'{"AAAAAAAAAAA": {}}',
+        b"AAAAAAAAAAA_000001_000011.mp4 17\n",
     ],
-    ids=["empty", "official", "unlabelled", "old", "only-ids", "other-class", "json"],
+    ids=["empty", "official", "unlabelled", "old", "only-ids", "other-class", "json", "index"],
 )
 def test_what_has_a_header_or_no_known_form_is_left_alone(data: bytes) -> None:
     """Nothing is guessed where nothing tells."""
     assert with_header(data, dataset="demo") is None
+
+
+def test_tabs_between_named_columns_become_commas() -> None:
+    """A list with a header and tabs is read as one with commas."""
+    data = b"youtube_id\tlabel\ttime_start\ttime_end\n-AAAAAAAAAA\tzumba\t4\t14\n"
+    found = with_header(data, dataset="demo")
+    assert found is not None
+    parsed = parse_list(found, dataset="demo", split=Split.TRAIN, name="train.txt")
+    assert [row.clip for row in parsed.rows] == [Clip(CLIP.id, "zumba")]
