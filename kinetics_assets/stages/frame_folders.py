@@ -92,7 +92,8 @@ class FolderStore:
 
         None, if they are not there or not those that were verified; the folder is empty then.
         """
-        index = read_index(self.stage, self._folder(row)) if self.is_there(row) else None
+        is_there = FolderStore.is_there(self, row)  # further sizes of a form that has some aside
+        index = read_index(self.stage, self._folder(row)) if is_there else None
         if index is None:
             return None
         names = picture_names(self.stage, count=index.count, start_index=index.start_index)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kinetics_assets.core.clips import Clip, ClipId, Split
+from kinetics_assets.core.errors import MixedFlow
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.settings import (
@@ -26,6 +27,7 @@ from kinetics_assets.core.stages import CLASS_STAGES, Stage
 from kinetics_assets.demo.clips import DemoSource, encode
 from kinetics_assets.io.manifests import read_manifest
 from kinetics_assets.stages.annotations import run_annotations
+from kinetics_assets.stages.flow import FlowJob
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.report import StageReport
 from kinetics_assets.stages.run import run_stage
@@ -200,6 +202,22 @@ def test_the_new_class_may_be_run_first(settings: Settings) -> None:
     assert media(_files(settings, "moves", RELABELLED)) == media(before)
     clip = Clip(_clip("moves"), FIRST)
     assert retired_stages(Layout.of(settings), Split.TRAIN, clip) == list(CLASS_STAGES)
+
+
+def test_what_would_be_refused_does_not_move(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that would not make flow beside that of another engine takes none over either."""
+    _run(settings, RELABELLED, labels=(SECOND,), stages=CLASS_STAGES[:3])
+    with monkeypatch.context() as patched:
+        patched.setattr(FlowJob, "objection", lambda *_, **__: MixedFlow("two engines"))
+        with pytest.raises(MixedFlow):
+            run_stage(Stage.FLOW, ClassOrder(settings, Split.TRAIN, SECOND))
+    folder = Layout.of(settings).frames(Split.TRAIN, SECOND, _clip("moves"))
+    assert not list(folder.glob("flow_*"))
+    report = run_stage(Stage.FLOW, ClassOrder(settings, Split.TRAIN, SECOND))
+    assert report.relabelled == 1
+    assert list(folder.glob("flow_*"))
 
 
 def test_what_another_recipe_made_does_not_move(settings: Settings) -> None:

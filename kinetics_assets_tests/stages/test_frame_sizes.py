@@ -13,13 +13,15 @@ import simplejpeg
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.settings import FrameRecipe
 from kinetics_assets.core.stages import Stage
+from kinetics_assets.io.journal import Journal, read_journal
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.picture_stores import PictureStores
+from kinetics_assets.stages.put_in_place import put_in_place
 from kinetics_assets.stages.run import needs_work, run_stage
 from kinetics_assets.verify import Problem, verify_dataset
-from kinetics_assets_tests.stages.taken_down import left_of, taken
+from kinetics_assets_tests.stages.taken_down import OTHER, left_of, taken
 from kinetics_assets_tests.trees import public_files
 
 Changed = Callable[..., ClassOrder]
@@ -49,6 +51,11 @@ def folder_of(order: ClassOrder, row: ManifestRow, size: str) -> Path:
     if not size:
         return first
     return order.layout.rawframes_of_size(order.split, size) / first.parent.name / first.name
+
+
+def inodes_of(folder: Path) -> dict[str, int]:
+    """Return name -> inode of each picture in a folder."""
+    return {path.name: path.stat().st_ino for path in folder.glob("img_*.jpg")}
 
 
 def pixels_of(path: Path) -> tuple[int, int]:
@@ -137,3 +144,26 @@ def test_retired_frames_are_kept_in_all_sizes(sized: ClassOrder, tmp_path: Path)
     other = ok_rows(sized)[1].clip
     taken([sized.settings], other.name)
     assert not left_of(sized.layout.base, other)
+
+
+def test_frames_change_their_class_in_all_sizes(sized: ClassOrder, tmp_path: Path) -> None:
+    """From their old class or from what it retired; never when one size is not as it was."""
+    layout, row = sized.layout, ok_rows(sized)[0]
+    other = replace(sized, label=OTHER)
+    job = job_for(Stage.RAWFRAMES, other)
+    place = layout.frames(sized.split, OTHER, row.clip)
+    here = replace(row, label=OTHER, path=layout.relative(place))
+    inodes = {size: inodes_of(folder_of(sized, row, size)) for size in SIZES}
+    retired = layout.retired_class(sized.split, Stage.RAWFRAMES, sized.label)
+    with Journal(tmp_path / "journal") as journal:
+        for kept in (layout.base / row.path, retired / row.clip.name):
+            done = put_in_place(job, other, here, kept=kept, journal=journal)
+            assert done is not None
+            assert job.is_intact(done)
+            assert {size: inodes_of(folder_of(other, here, size)) for size in SIZES} == inodes
+            job.remove(here, into=None)
+            job_for(Stage.RAWFRAMES, sized).remove(row, into=retired)
+        (kept / "32" / "img_00001.jpg").unlink()
+        assert put_in_place(job, other, here, kept=kept, journal=journal) is None
+    assert not place.exists()
+    assert len(read_journal(tmp_path / "journal")) == 2
