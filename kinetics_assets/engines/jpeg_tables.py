@@ -24,6 +24,7 @@ SMALL: Final = 32
 _QUANTISER, _HUFFMAN, _SCAN = 0xDB, 0xC4, 0xDA
 _SIDE: Final = 8
 _UNIT_BITS, _DROPPED_BITS = 14, 11
+_LEAST_DIVISOR: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ def division(divisor: int) -> tuple[int, int, int]:
     reciprocal to 16 bits (Fog, Optimizing subroutines in assembly language, on division).
 
     Raises:
-        ValueError: The divisor is below 2, for which there are none.
+        ValueError: The divisor is below 3, for which there are none of 16 bits.
     """
-    if divisor < 2:
+    if divisor < _LEAST_DIVISOR:
         raise ValueError(f"Cannot divide by {divisor}.")
     bits = 15 + divisor.bit_length()
     factor, rest = divmod(1 << bits, divisor)

@@ -72,9 +72,7 @@ class PictureEncoder:
                 in_numpy.to_bt601(self._canvas, matrix=matrix)
         else:
             drawing = self._drawing_for([plane.shape for plane in sources])
-            drawing.fill(
-                [(plane.ctypes.data, plane.strides[0]) for plane in sources], is_full=is_full
-            )
+            drawing.fill([_rows_of(plane) for plane in sources], is_full=is_full)
             if matrix is not None:
                 drawing.to_bt601(matrix)
         data = self._writer.encode() if self._writer is not None else None
@@ -86,6 +84,17 @@ class PictureEncoder:
             pairs = [(shape[0], shape[1]) for shape in shapes]
             self._drawing = pairs, Drawing(self._canvas, pairs, self._code)
         return self._drawing[1]
+
+
+def _rows_of(plane: Plane) -> tuple[int, int]:
+    """Return the address of the first row of `plane` and the distance of its rows, in bytes.
+
+    Raises:
+        ValueError: It is not what the code can read.
+    """
+    if plane.dtype != np.uint8 or plane.strides[1] != 1:
+        raise ValueError(f"Cannot read {plane.dtype} {plane.shape} with strides {plane.strides}.")
+    return plane.ctypes.data, plane.strides[0]
 
 
 def frames_library() -> Path | None:
