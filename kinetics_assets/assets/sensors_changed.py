@@ -6,6 +6,7 @@ It is off by default, since what it launches downloads and computes.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -117,14 +118,14 @@ def _changes(settings: Settings, settled: dict[str, str]) -> Iterator[_Change]:
         settled: Split -> digest of its rows in which no class was found changed; it is kept up to
             date here, and such a split costs the reading of one file.
     """
-    from kinetics_assets.io.annotation_store import class_versions, splits_present
+    from kinetics_assets.io.annotation_store import splits_present
+    from kinetics_assets.io.row_versions import row_versions
 
-    layout = Layout.of(settings)
-    for split in splits_present(layout):
-        versions = class_versions(layout, split)
+    for split in splits_present(Layout.of(settings)):
+        versions = row_versions(settings, split)
         state = digest(versions)
         if settled.pop(split.value, "") != state:
-            made_from = _MadeFrom(layout, split)
+            made_from = _MadeFrom(settings, split)
             changes = [
                 _Change(split, label, version)
                 for label, version in versions.items()
@@ -144,10 +145,15 @@ class _MadeFrom:
     of each names the edition that it belongs to, whose hashes are in one file.
     """
 
-    layout: Layout
+    settings: Settings
     split: Split
     hashes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Edition -> label -> hash of its rows; nothing for an edition that is not stored."""
+    layout: Layout = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know where the dataset is."""
+        self.layout = Layout.of(self.settings)
 
     def hash_of(self, label: str) -> str | None:
         """Return the hash of the rows of a class's videos, None if they were never made."""
@@ -161,20 +167,21 @@ class _MadeFrom:
         return self._of_edition(edition).get(label) or _hash_of_rows(*place)
 
     def _of_edition(self, edition: str) -> dict[str, str]:
-        """Return label -> hash of its rows of all classes of a stored edition."""
+        """Return label -> hash of its rows, as now versions are, of a stored edition's classes."""
         from kinetics_assets.io.annotation_store import class_hashes
+        from kinetics_assets.io.row_versions import with_licences
 
+        if not edition:
+            return {}
         if edition not in self.hashes:
-            try:
-                known = class_hashes(self.layout, edition) if edition else None
-            except AnnotationError:
-                known = None
-            if known is None:
-                self.hashes[edition] = {}
-            else:
-                nothing = (0, hash_of_names([]))
+            self.hashes[edition] = {}
+            with suppress(AnnotationError):
+                known, nothing = class_hashes(self.layout, edition), (0, hash_of_names([]))
                 labels = [*class_names(self.layout.dataset), ""]
-                self.hashes[edition] = {one: known.get(one, nothing)[1] for one in labels}
+                hashes = {one: known.get(one, nothing)[1] for one in labels}
+                self.hashes[edition] = with_licences(
+                    hashes, self.settings, self.split, edition=edition
+                )
         return self.hashes[edition]
 
 

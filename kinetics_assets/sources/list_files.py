@@ -89,9 +89,10 @@ def lists_in_files(
         split = split_of(path.name) if _is_csv(path.name) else None
         if split is not None:
             by_rank.setdefault(split, []).append((_rank(path.name), path))
-    if not by_rank and (lists := _by_column(files, address=address)):
-        return lists
     if not by_rank:
+        found = _by_column(files, address=address)
+        if found:
+            return found
         seen = ", ".join(sorted(path.name for path in files)[:10]) or "no files"
         raise AnnotationError(
             where,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 # no public name answers "is this partition stale", only the UI's query does
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
 from kinetics_assets.assets.datasets import dataset_definitions
+from kinetics_assets.assets.sensors_changed import _changes
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.settings import Settings
+from kinetics_assets.core.settings import Settings, Thresholds
 from kinetics_assets_tests.assets.conftest import Materialise
 from kinetics_assets_tests.small_lists import EMPTY, write_lists
 
@@ -48,6 +51,60 @@ def test_a_changed_class_is_the_only_one_that_turns_stale(
     write_lists(tmp_path / "lists", rows={EMPTY: ["ccccccccccc"]})
     assert materialise("annotations").success
     assert stale(instance, settings, DONE) == [EMPTY]
+
+
+def licensed(folder: Path, free: dict[str, int]) -> None:
+    """Write a train list of two rows a class, of which only some of the first are free."""
+    rows = [
+        f"{label},{letter * 11},0,10,train,{is_free}\n{label},{letter * 11},10,20,train,{other}\n"
+        for letter, other, (label, is_free) in zip("ABC", "101", free.items(), strict=True)
+    ]
+    header = "label,youtube_id,time_start,time_end,split,is_cc\n"
+    (folder / "train.csv").write_text(header + "".join(rows))
+    (folder / "val.csv").unlink()
+
+
+@pytest.mark.parametrize("cc_only", [True, False])
+def test_a_change_of_licences_counts_where_they_do(
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path, *, cc_only: bool
+) -> None:
+    """Only with `cc_only`, and only classes with a row that comes or goes; other rows play no part.
+
+    What the sensor of changed classes would launch is the same.
+    """
+    sources = replace(settings.sources, cc_only=cc_only)
+    lists = replace(settings.annotations, source=str(tmp_path / "licensed"))
+    thresholds = Thresholds(min_completeness=0)
+    settings = replace(settings, sources=sources, annotations=lists, thresholds=thresholds)
+    job = dataset_definitions(settings).resolve_implicit_global_asset_job_def()
+
+    def materialise(key: dg.AssetKey, partition: str | None = None) -> None:
+        job.execute_in_process(instance=instance, asset_selection=[key], partition_key=partition)
+
+    def listed(**free: int) -> None:
+        (tmp_path / "licensed").mkdir(exist_ok=True)
+        (tmp_path / "licensed" / "val.csv").touch()
+        licensed(tmp_path / "licensed", dict(zip(DONE, free.values(), strict=True)))
+        materialise(LISTS)
+
+    listed(first=1, second=1, third=0)
+    for label in DONE:
+        materialise(VIDEOS, label)
+    assert stale(instance, settings, DONE) == []
+    assert changed_labels(settings) == []
+    listed(first=1, second=0, third=0)
+    wanted = DONE[1:2] if cc_only else []
+    assert stale(instance, settings, DONE) == wanted
+    assert changed_labels(settings) == wanted
+    for label in wanted:
+        materialise(VIDEOS, label)
+    assert stale(instance, settings, DONE) == []
+    assert changed_labels(settings) == []
+
+
+def changed_labels(settings: Settings) -> list[str]:
+    """Return the classes that the sensor of changed classes would launch."""
+    return [change.label for change in _changes(settings, {})]
 
 
 def test_all_classes_of_a_split_are_observed_once(
