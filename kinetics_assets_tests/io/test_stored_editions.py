@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kinetics_assets.core.errors import AnnotationError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import AnnotationSettings, Settings
 from kinetics_assets.io.annotation_store import current_edition, load_class_rows
-from kinetics_assets.io.stored_editions import stored_edition
+from kinetics_assets.io.stored_editions import has_older_editions, stored_edition
 from kinetics_assets.stages.annotations import run_annotations
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -46,6 +47,14 @@ def test_an_old_edition_becomes_current_again(settings: Settings) -> None:
     run_annotations(replace(settings, annotations=AnnotationSettings(source=str(path))))
     assert current_edition(layout, Split.TRAIN) == FIRST
     assert load_class_rows(layout, Split.TRAIN, "zumba").clips[0].id.youtube_id == "A" * 11
+
+
+def test_one_list_of_each_split_is_no_older_edition(settings: Settings) -> None:
+    """Only a list that is no longer current may have had a clip under another label."""
+    layout = Layout.of(settings)
+    assert has_older_editions(layout)
+    shutil.rmtree(layout.edition(FIRST))
+    assert not has_older_editions(layout)
 
 
 @pytest.mark.parametrize("digits", ["", "ff", "0000", FIRST[:12] + "0" * 52, "../..", "*"])
