@@ -35,7 +35,7 @@ class Encoding:
 SMALLER: Final = Encoding("superfast", 22.8, f"{_BOTH}:mbtree=1:rc-lookahead=10:b-adapt=0")
 """For a clip whose short side is at least 1.4 times of what it is to be: 360p and up for 256."""
 
-SAME_SIZE: Final = Encoding("faster", 23.1, f"{_BOTH}:subme=3")
+SAME_SIZE: Final = Encoding("faster", 23.2, f"{_BOTH}:subme=3")
 """For a clip that stays as large as it is, or nearly."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _REVISION = {
     Stage.VIDEOS: 1,
-    Stage.RESIZED: 2,
+    Stage.RESIZED: 3,
     Stage.RAWFRAMES: 3,
     Stage.FLOW: 1,
     Stage.AUDIO: 1,

@@ -138,7 +138,7 @@ def test_sound_can_be_left_out(worker: MediaWorker, tmp_path: Path) -> None:
     ("recipe", "notes"),
     [
         (SMALL, (b"crf=22.8", b"deadzone=6,3", b"subme=1", b"mbtree=1", b"trellis=0")),
-        (ResizeRecipe(short_side_px=64), (b"crf=23.1", b"deadzone=6,3", b"subme=3", b"ref=2")),
+        (ResizeRecipe(short_side_px=64), (b"crf=23.2", b"deadzone=6,3", b"subme=3", b"ref=2")),
         (ResizeRecipe(short_side_px=32, crf=30), (b"crf=30.0", b"deadzone=6,3", b"subme=1")),
         (
             ResizeRecipe(preset="fast", x264_params="trellis=2"),
