@@ -43,7 +43,7 @@ class Edition:
             lines += [
                 f"{clip.label},{clip.id.youtube_id},{clip.id.start_seconds},{clip.id.end_seconds},"
                 f"{LIST_NAMES[split]}"
-                for own, clip in self.rows
+                for own, clip in sorted(self.rows)
                 if own is split
             ]
             (folder / f"{LIST_NAMES[split]}.csv").write_text("\n".join([*lines, ""]))
@@ -63,10 +63,9 @@ def editions() -> list[Edition]:
     retimed = _next(relabelled, "one retimed", gone=[long], fetched=[_retimed(long)])
     removed = _next(retimed, "one removed", gone=[went])
     returned = _next(removed, "it is back", back=[went])
-    added = _next(returned, "one added", fetched=[late[0]])
-    less = _next(added, "another one removed", gone=[again])
+    added = _next(returned, "one added, another one removed", fetched=[late[0]], gone=[again])
     at_once = _next(
-        less,
+        added,
         "all at once",
         moved={two: _relabelled(two, THIRD), val: (Split.TRAIN, val[1])},
         gone=[long_too, went],
@@ -80,7 +79,7 @@ def editions() -> list[Edition]:
         gone=(*retimed.fetched, *added.fetched, *at_once.fetched),
         back=(long, long_too, went),
     )
-    return [base, relabelled, retimed, removed, returned, added, less, at_once, undone]
+    return [base, relabelled, retimed, removed, returned, added, at_once, undone]
 
 
 def _next(
@@ -92,7 +91,7 @@ def _next(
     fetched: list[Row] | None = None,
     back: list[Row] | None = None,
 ) -> Edition:
-    """Return the edition after `before`; new rows stand first, as a list's end tells of uploads."""
+    """Return the edition after `before`."""
     moved, gone, fetched, back = moved or {}, gone or [], fetched or [], back or []
     stay = [moved.get(row, row) for row in before.rows if row not in gone]
     return Edition(
