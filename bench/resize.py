@@ -1,8 +1,8 @@
 """Resizing clips to a short side of 256: our worker against the old script's command.
 
-`python bench/resize.py [--inputs NAME ...] [--recipe PRESET:CRF:PARAMS ...]` in the project's
-environment. Inputs and an ffmpeg that judges are made or fetched on the first run, outside the
-repository. The last line is one JSON object; README.md says how to read it.
+`python bench/resize.py [--inputs NAME ...] [--rounds N] [--recipe PRESET:CRF:PARAMS ...]` in the
+project's environment. Inputs and an ffmpeg that judges are made or fetched on the first run, outside
+the repository. The last line is one JSON object; README.md says how to read it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
@@ -137,18 +138,21 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def measure(
-    ours: Ours, ffmpeg: str, source: Path, folder: Path, recipe: ResizeRecipe
+    ours: Ours, ffmpeg: str, source: Path, folder: Path, recipe: ResizeRecipe, *, rounds: int
 ) -> dict[str, Any]:
-    """Return costs, sizes and quality for one input: ours before and after the peer's."""
+    """Return costs, sizes and quality for one input: the peer's between two of ours, each round."""
     target, peer_target = folder / "ours.mp4", folder / "peer.mp4"
-    first = ours.resize(source, target, recipe)
-    theirs = peer_resize(ffmpeg, source, peer_target)
-    second = ours.resize(source, target, recipe)
-    row: dict[str, Any] = {"ours_s": (first + second) / 2, "peer_s": theirs}
-    row["ratio"] = theirs / row["ours_s"]
+    mine, theirs, threaded = [ours.resize(source, target, recipe)], [], []
+    for _ in range(rounds):
+        theirs.append(peer_resize(ffmpeg, source, peer_target))
+        mine.append(ours.resize(source, target, recipe))
+        threaded.append(peer_resize_threaded(ffmpeg, source, folder / "threaded.mp4"))
+    beside = [(before + after) / 2 for before, after in pairwise(mine)]
+    row: dict[str, Any] = {"ours_s": median(mine), "peer_s": median(theirs)}
+    row["ratio"] = median(peer / own for peer, own in zip(theirs, beside, strict=True))
     peer_bytes, peer_quality = judged_peer(source, peer_target, folder / "judged.mp4")
-    row["peer_threads_s"] = peer_resize_threaded(ffmpeg, source, peer_target)
-    row["ratio_threads"] = row["peer_threads_s"] / row["ours_s"]
+    row["peer_threads_s"] = median(threaded)
+    row["ratio_threads"] = median(peer / own for peer, own in zip(threaded, beside, strict=True))
     row["size"] = pictures(target)[1] / peer_bytes
     judged = quality(target, source, picture_size(target))
     differences = {name: judged[name] - peer_quality[name] for name in judged}
@@ -187,6 +191,7 @@ def main() -> None:
     names = [one.name for one in INPUTS]
     parser.add_argument("--inputs", nargs="+", default=names, choices=names, metavar="NAME")
     parser.add_argument("--recipe", nargs="+", default=[], help="instead of the default recipe")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
     options = parser.parse_args()
     ffmpeg = peer_ffmpeg()
     recipes = [(text, recipe_from(text)) for text in options.recipe]
@@ -199,7 +204,7 @@ def main() -> None:
         ours = Ours(folder)
         for one in (one for one in INPUTS if one.name in options.inputs):
             for text, recipe in recipes:
-                row = measure(ours, ffmpeg, made(one), folder, recipe)
+                row = measure(ours, ffmpeg, made(one), folder, recipe, rounds=options.rounds)
                 found[text].append({"input": one.name, "form": f"{one.size} {one.codec}", **row})
                 short = {key: round(row[key], 4) for key in (*COLUMNS, "ratio_threads")}
                 print(one.name, text, json.dumps(short), flush=True)
@@ -215,6 +220,7 @@ def main() -> None:
             for form in dict.fromkeys(row["form"] for row in rows)
         },
         "all": {text: summary(of_recipe) for text, of_recipe in found.items()},
+        "rounds": options.rounds,
         "load_average": round(os.getloadavg()[0], 1),
         "ffprobe_counted": shutil.which("ffprobe") is not None,
         "versions": {
