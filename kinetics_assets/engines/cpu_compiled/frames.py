@@ -29,6 +29,7 @@ BEST_QUALITY: Final = 95
 """Above it libjpeg-turbo transforms in another way."""
 _EIGHT: Final = 8
 """Pixels that are made at once."""
+_FEW: Final = 4
 _MARGIN: Final = 32
 """Bytes behind the end that are written, and do not count."""
 _GROUP: Final = 16
@@ -154,8 +155,12 @@ def _of_taps(taps: Taps) -> tuple[int, int, int]:
 
 
 def _up_to_eights(taps: Taps) -> Taps:
-    """Return `taps` with pixels and taps added, without shares, up to multiples of eight."""
+    """Return `taps` with pixels and taps added, without shares, up to multiples of eight.
+
+    Where no more than four taps are there, four suffice.
+    """
     pixels, count = (-(-side // _EIGHT) * _EIGHT for side in taps.shares.shape)
+    count = _FEW if taps.shares.shape[1] <= _FEW else count
     first, shares = np.zeros(pixels, np.int32), np.zeros((pixels, count), np.int16)
     first[: len(taps.first)] = taps.first
     shares[: taps.shares.shape[0], : taps.shares.shape[1]] = taps.shares

@@ -60,19 +60,23 @@ void level_row(const std::uint8_t* row, int width, Levels levels, std::uint8_t* 
     }
 }
 
-// The mean of some source rows, in 1 / 128 of a level.
+// The mean of some source rows, in 1 / 128 of a level. TAPS, where it is not 0, is `taps`, known when
+// this is compiled.
+template <int TAPS>
 void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std::int16_t* shares,
               int taps, std::int16_t* target) {
+    if (TAPS) taps = TAPS;
+    const auto pair = [&](int tap) {
+        return _mm256_set1_epi32((tap + 1 < taps ? shares[tap + 1] : 0) << 16 | shares[tap]);
+    };
     int x = 0;
     for (; x + 16 <= width; x += 16) {
         __m256i low = _mm256_set1_epi32(1 << 6), high = low;
         for (int tap = 0; tap < taps; tap += 2) {
             const std::uint8_t* at = rows + tap * pitch + x;
-            const bool is_pair = tap + 1 < taps;
             const __m256i one = _mm256_cvtepu8_epi16(load_half(at));
-            const __m256i two = is_pair ? _mm256_cvtepu8_epi16(load_half(at + pitch)) : one;
-            const int second = is_pair ? shares[tap + 1] : 0;
-            const __m256i both = _mm256_set1_epi32(second << 16 | shares[tap]);
+            const __m256i two = tap + 1 < taps ? _mm256_cvtepu8_epi16(load_half(at + pitch)) : one;
+            const __m256i both = pair(tap);
             low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(one, two), both));
             high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(one, two), both));
         }
@@ -86,31 +90,72 @@ void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std
     }
 }
 
-// A target row from `line`, whose levels are in 1 / 128. `axis.taps` is a multiple of eight, and as
-// many pixels behind the line are read.
+using MeanRow = void (*)(const std::uint8_t*, std::int64_t, int, const std::int16_t*, int,
+                         std::int16_t*);
+
+MeanRow mean_row_of(int taps) {
+    switch (taps) {
+        case 2: return mean_row<2>;
+        case 3: return mean_row<3>;
+        case 4: return mean_row<4>;
+        case 5: return mean_row<5>;
+        case 6: return mean_row<6>;
+        default: return mean_row<0>;
+    }
+}
+
+// Eight target pixels, in 1 / 16384, each the sum of its taps: TAPS, or if that is 0 some multiple of
+// eight.
+template <int TAPS>
+__m256i eight_sums(const std::int16_t* line, Axis axis, int x) {
+    const std::int32_t* first = axis.first + x;
+    if (TAPS == 4) {
+        const auto four = [&](int at) {  // two partial sums each of four target pixels
+            const auto two = [&](int left) {
+                return _mm_unpacklo_epi64(
+                    _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + first[left])),
+                    _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + first[left + 1])));
+            };
+            const __m256i pixels = _mm256_inserti128_si256(_mm256_castsi128_si256(two(at)),
+                                                           two(at + 2), 1);
+            return _mm256_madd_epi16(pixels, load(axis.shares + 4 * (x + at)));
+        };
+        return _mm256_permute4x64_epi64(_mm256_hadd_epi32(four(0), four(4)), 0xD8);
+    }
+    const auto two = [&](int at) {  // four partial sums each of two target pixels
+        const int taps = TAPS ? TAPS : axis.taps;
+        const std::int16_t* shares = axis.shares + (x + at) * taps;
+        const auto pixels_of = [&](int tap) {
+            return _mm256_inserti128_si256(
+                _mm256_castsi128_si256(load_half(line + first[at] + tap)),
+                load_half(line + first[at + 1] + tap), 1);
+        };
+        if (TAPS == EIGHT) return _mm256_madd_epi16(pixels_of(0), load(shares));
+        __m256i sums = _mm256_setzero_si256();
+        for (int tap = 0; tap < taps; tap += EIGHT) {
+            const __m256i both = _mm256_inserti128_si256(
+                _mm256_castsi128_si256(load_half(shares + tap)),
+                load_half(shares + taps + tap), 1);
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pixels_of(tap), both));
+        }
+        return sums;
+    };
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(two(0), two(2)),
+                                           _mm256_hadd_epi32(two(4), two(6)));
+    return _mm256_permutevar8x32_epi32(sums, order);
+}
+
+// A target row from `line`, whose levels are in 1 / 128. As many pixels behind it are read as there
+// are taps.
+template <int TAPS>
 void narrow_row(const std::int16_t* line, Axis axis, int width, Levels levels,
                 std::uint8_t* target) {
     const __m256i half = _mm256_set1_epi32(1 << 13), black = _mm256_set1_epi32(levels.black << 7);
     const __m256i gain = _mm256_set1_epi32(levels.gain), round = _mm256_set1_epi32(1 << 20);
     const __m256i neutral = _mm256_set1_epi32(levels.neutral);
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    const auto two = [&](int x) {  // four partial sums each of two target pixels
-        __m256i sums = _mm256_setzero_si256();
-        for (int tap = 0; tap < axis.taps; tap += EIGHT) {
-            const __m256i pixels = _mm256_inserti128_si256(
-                _mm256_castsi128_si256(load_half(line + axis.first[x] + tap)),
-                load_half(line + axis.first[x + 1] + tap), 1);
-            const std::int16_t* shares = axis.shares + x * axis.taps + tap;
-            const __m256i both = _mm256_inserti128_si256(
-                _mm256_castsi128_si256(load_half(shares)), load_half(shares + axis.taps), 1);
-            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pixels, both));
-        }
-        return sums;
-    };
     for (int x = 0; x < width; x += EIGHT) {  // targets and axes have room up to a multiple of eight
-        const __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(two(x), two(x + 2)),
-                                               _mm256_hadd_epi32(two(x + 4), two(x + 6)));
-        __m256i value = _mm256_permutevar8x32_epi32(sums, order);
+        __m256i value = eight_sums<TAPS>(line, axis, x);
         value = _mm256_srai_epi32(_mm256_add_epi32(value, half), 14);
         value = _mm256_mullo_epi32(_mm256_sub_epi32(value, black), gain);
         value = _mm256_srai_epi32(_mm256_add_epi32(value, round), 21);
@@ -128,7 +173,8 @@ extern "C" {
 // Fills the upper left (height, width) of `target`, whose rows begin `target_pitch` bytes apart,
 // and repeats its last column and row up to (full_height, target_pitch). `down_shares` is (height,
 // down_taps), `across_shares` (width up to a multiple of eight, across_taps), as `across_first`;
-// without taps the plane keeps its size. `line` has room for a source row and across_taps more.
+// across_taps is 4 or a multiple of eight; without taps the plane keeps its size. `line` has room for
+// a source row and across_taps more.
 void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_width,
                     std::uint8_t* target, std::int64_t target_pitch, int height, int width,
                     int full_height, int black, int gain, int neutral,
@@ -136,14 +182,17 @@ void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_w
                     const std::int32_t* across_first, const std::int16_t* across_shares,
                     int across_taps, std::int16_t* line) {
     const Levels levels{black, gain, neutral};
+    const MeanRow mean = mean_row_of(down_taps);
+    const auto narrow = across_taps == 4 ? narrow_row<4>
+                        : across_taps == 8 ? narrow_row<8> : narrow_row<0>;
     for (int y = 0; y < height; ++y) {
         std::uint8_t* row = target + y * target_pitch;
         if (down_taps == 0) {
             level_row(source + y * pitch, width, levels, row);
         } else {
-            mean_row(source + down_first[y] * pitch, pitch, source_width,
-                     down_shares + static_cast<std::int64_t>(y) * down_taps, down_taps, line);
-            narrow_row(line, {across_first, across_shares, across_taps}, width, levels, row);
+            mean(source + down_first[y] * pitch, pitch, source_width,
+                 down_shares + static_cast<std::int64_t>(y) * down_taps, down_taps, line);
+            narrow(line, {across_first, across_shares, across_taps}, width, levels, row);
         }
         std::memset(row + width, row[width - 1], target_pitch - width);
     }
