@@ -1,8 +1,8 @@
 """Resizing clips to a short side of 256: our worker against the old script's command.
 
 `python bench/resize.py [--inputs NAME ...] [--rounds N] [--recipe PRESET:CRF:PARAMS ...]` in the
-project's environment. Inputs and an ffmpeg that judges are made or fetched on the first run, outside
-the repository. The last line is one JSON object; README.md says how to read it.
+project's environment. Inputs and an ffmpeg that judges are made or fetched on the first run,
+outside the repository. The last line is one JSON object; README.md says how to read it.
 """
 
 from __future__ import annotations
