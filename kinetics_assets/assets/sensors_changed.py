@@ -25,10 +25,12 @@ from kinetics_assets.core.settings import Settings, digest
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 MOST_AT_ONCE = 4
 """Runs of this sensor that are under way at a time."""
+MOST_OPENED = 1000
+"""Manifests that one tick opens, about half a second; the ticks after it remember what they say."""
 _INTERVAL_SECONDS = 60
 _SENSOR_TAG = "dagster/sensor_name"
 _HASH_DIGITS = 16
@@ -87,10 +89,11 @@ def changed_classes_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.Sensor
     def changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         cursor: dict[str, dict[str, str]] = json.loads(context.cursor or "{}")
         settled, asked = cursor.get("settled", {}), cursor.get("asked", {})
-        changes = list(_changes(settings, settled))
+        changes, is_all = _changes(settings, settled)
         new = [change for change in changes if asked.get(change.place) != change.run_key]
         places = {change.place for change in changes}
-        asked = {place: key for place, key in asked.items() if place in places}
+        if is_all:
+            asked = {place: key for place, key in asked.items() if place in places}
         tagged = dg.RunsFilter(tags={_SENSOR_TAG: name}, statuses=UNDER_WAY)
         busy = len(context.instance.get_run_ids(filters=tagged)) if new else 0
         launched = new[: max(MOST_AT_ONCE - busy, 0)]
@@ -100,6 +103,8 @@ def changed_classes_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.Sensor
             return dg.SensorResult(run_requests=[_request(settings, one) for one in launched])
         if new:
             return dg.SkipReason(f"{busy} runs are under way, {len(new)} classes wait for them.")
+        if not is_all:
+            return dg.SkipReason(f"Opened {MOST_OPENED} manifests; the next tick goes on.")
         if changes:
             return dg.SkipReason(
                 f"All {len(changes)} changed classes were launched already. Those whose runs failed"
@@ -110,8 +115,8 @@ def changed_classes_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.Sensor
     return changed
 
 
-def _changes(settings: Settings, settled: dict[str, str]) -> Iterator[_Change]:
-    """Yield the classes whose videos were made from other rows.
+def _changes(settings: Settings, settled: dict[str, str]) -> tuple[list[_Change], bool]:
+    """Return classes whose videos were made from other rows, and whether these are all of them.
 
     Args:
         settings: Of the dataset.
@@ -121,20 +126,23 @@ def _changes(settings: Settings, settled: dict[str, str]) -> Iterator[_Change]:
     from kinetics_assets.io.annotation_store import splits_present
     from kinetics_assets.io.row_versions import row_versions
 
+    changes: list[_Change] = []
+    opened_before = _edition_of.cache_info().misses
     for split in splits_present(Layout.of(settings)):
         versions = row_versions(settings, split)
         state = digest(versions)
         if settled.pop(split.value, "") != state:
-            made_from = _MadeFrom(settings, split)
-            changes = [
-                _Change(split, label, version)
-                for label, version in versions.items()
-                if made_from.hash_of(label) not in {None, version}
-            ]
-            yield from changes
-            if changes:
+            made_from, has_changed = _MadeFrom(settings, split), False
+            for label, version in versions.items():
+                if _edition_of.cache_info().misses - opened_before >= MOST_OPENED:
+                    return changes, False
+                if made_from.hash_of(label) not in {None, version}:
+                    changes.append(_Change(split, label, version))
+                    has_changed = True
+            if has_changed:
                 continue
         settled[split.value] = state
+    return changes, True
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from kinetics_assets.assets import sensors_changed
 from kinetics_assets.assets.datasets import dataset_definitions
 from kinetics_assets.assets.edition_metadata import KINDS, MAX_ROWS, changes_metadata
 from kinetics_assets.assets.jobs import dataset_jobs
@@ -231,6 +232,29 @@ def test_manifests_are_read_only_where_their_edition_is_not_stored(
         shutil.rmtree(layout.edition(report.editions[Split.TRAIN].sha256))
     requests, _, _ = launch(settings, instance)
     assert {request.partition_key for request in requests} == {changed, EMPTY}
+
+
+def test_a_tick_opens_so_many_manifests_and_the_next_goes_on(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a tick costs has a bound; nothing is left out or launched twice for it."""
+    monkeypatch.setattr(sensors_changed, "MOST_OPENED", 2)
+    run_annotations(settings)
+    for label in DONE:
+        make(settings, label, Stage.VIDEOS)
+    write_lists(tmp_path / "lists", rows={DONE[0]: ["ccccccccccc"], DONE[-1]: ["ddddddddddd"]})
+    run_annotations(settings)
+    ticks, cursor = [], None
+    for _ in range(4):
+        requests, cursor, why = launch(settings, instance, cursor)
+        ticks.append([request.partition_key for request in requests] or why)
+    assert ticks[0] == [DONE[0]]
+    assert ticks[1] == "Opened 2 manifests; the next tick goes on."
+    assert ticks[2] == [DONE[-1]]
+    assert "launched already" in ticks[3]
 
 
 def _damage_rows(layout: Layout, label: str) -> None:
