@@ -183,21 +183,22 @@ def _level_table(levels: Levels) -> Plane:
     return table
 
 
-def _shrunk(source: Plane, shape: tuple[int, int], levels: Levels) -> NDArray[np.int64]:
+def _shrunk(source: Plane, shape: tuple[int, int], levels: Levels) -> NDArray[np.int32]:
     """Return the means of `source` over areas, (H, W) of `shape`, with their new levels."""
     down, across = (area_taps(*sides) for sides in zip(source.shape, shape, strict=True))
-    # sums of products of whole numbers: exact in floating point, in whatever order
-    lines = (_means(source.astype(np.float64), down).astype(np.int64) + 64) >> 7
-    means = _means(np.ascontiguousarray(lines.T, np.float64), across).astype(np.int64).T
+    lines = (_means(source, down) + 64) >> 7
+    means = _means(np.ascontiguousarray(lines.T), across).T
     values = (((means + (1 << 13)) >> 14) - (levels.black << 7)) * levels.gain
     return (((values + (1 << 20)) >> 21) + levels.neutral).clip(0, 255)
 
 
-def _means(rows: NDArray[np.float64], taps: Taps) -> NDArray[np.float64]:
-    """Return sums of rows, each row with its share in 1 / 16384."""
-    count = taps.shares.shape[1]
-    shares = taps.shares.astype(np.float64)
-    sums = np.empty((len(taps.first), rows.shape[1]))
-    for index, first in enumerate(taps.first):
-        np.dot(shares[index], rows[first : first + count], out=sums[index])
+def _means(rows: Plane | NDArray[np.int32], taps: Taps) -> NDArray[np.int32]:
+    """Return sums of rows below 32768, each row with its share in 1 / 16384."""
+    shares = taps.shares.astype(np.int32)
+    sums = np.zeros((len(taps.first), rows.shape[1]), np.int32)
+    products = np.empty_like(sums)
+    # one step per tap, not per pixel: there are few of them
+    for tap in range(shares.shape[1]):
+        np.multiply(rows.take(taps.first + tap, axis=0), shares[:, tap, None], out=products)
+        sums += products
     return sums

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -111,7 +112,11 @@ def frames_library() -> Path | None:
 @cache
 def _library() -> Path | None:
     try:
-        return compiler.library_file(_makes_the_same_bytes, sources=SOURCES)[0]
+        return compiler.library_file(
+            _makes_the_same_bytes,
+            sources=SOURCES,
+            compared_with=f"simplejpeg {version('simplejpeg')}",
+        )[0]
     except (compiler.NotCompiled, ToolMissing, OSError):
         return None
 
@@ -132,8 +137,13 @@ def _tables(size: Size, quality: int) -> ScanTables:
 
 
 def _makes_the_same_bytes(library: Path, compiled_by: str) -> bool:
-    """Return whether a new library gives what numpy and simplejpeg give, on noise."""
+    """Return whether a new library gives what numpy and simplejpeg give, on noise.
+
+    Raises:
+        OSError: It cannot be loaded.
+    """
     del compiled_by
+    CompiledFrames(library)  # an encoder would do without it, and agree with itself
     noise = np.random.default_rng(1).integers(0, 256, (3, 75, 134), dtype=np.uint8)
     frame = (noise[0], noise[1, :38, :67], noise[2, :38, :67])
     for size in (Size(134, 75), Size(100, 48), Size(33, 17)):

@@ -15,7 +15,12 @@ from kinetics_assets.core.settings import FrameRecipe
 from kinetics_assets.engines.cpu_compiled import compiler
 from kinetics_assets.engines.planes import BT709
 from kinetics_assets.media.jpeg import encode_planes
-from kinetics_assets.media.picture_encoder import PictureEncoder, _library, frames_library
+from kinetics_assets.media.picture_encoder import (
+    PictureEncoder,
+    _library,
+    _makes_the_same_bytes,
+    frames_library,
+)
 from kinetics_assets.media.probe import Caps
 from kinetics_assets.media.rawframes import rawframes
 from kinetics_assets_tests.resources import media
@@ -114,6 +119,14 @@ def test_a_library_that_cannot_be_loaded_is_done_without(tmp_path: Path, library
         found.append((facts, [path.read_bytes() for path in sorted(folder.iterdir())]))
     assert found[0] == found[1] == found[2]
     assert found[0][0].frames == len(found[0][1]) > 0
+
+
+def test_a_library_that_cannot_be_loaded_is_not_kept(tmp_path: Path) -> None:
+    """Its encoder does without it: it must not pass for one that makes the same bytes."""
+    bad = tmp_path / "bad.so"
+    bad.write_bytes(b"no library")
+    with pytest.raises(OSError, match=r"bad\.so"):
+        _makes_the_same_bytes(bad, "g++")
 
 
 def test_without_a_compiler_there_is_no_library(

@@ -47,7 +47,10 @@ class NotCompiled(Exception):
 
 
 def library_file(
-    is_right: Callable[[Path, str], bool], *, sources: Sequence[Path] = (SOURCE,)
+    is_right: Callable[[Path, str], bool],
+    *,
+    sources: Sequence[Path] = (SOURCE,),
+    compared_with: str = "",
 ) -> tuple[Path, str]:
     """Return the file of the compiled kernels, and the name and version of their compiler.
 
@@ -58,6 +61,8 @@ def library_file(
         is_right: Asked once, before a new library is kept; a library that it refuses is not tried
             again. Takes its file and the name of the compiler.
         sources: What is compiled, together.
+        compared_with: Name and version of what `is_right` holds it against, if that is not ours:
+            another version asks again.
 
     Raises:
         NotCompiled: there is no C++ compiler, or none that makes right kernels.
@@ -74,7 +79,7 @@ def library_file(
         macros = facts.read_text(encoding="utf-8", errors="replace")
         name = _name_of(compiler, macros)
         content = [source.read_bytes() for source in sources]
-        key = repr((content, options(), compiler, macros))
+        key = repr((content, options(), compiler, macros, compared_with))
         path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
         if path.exists():
             return path, name

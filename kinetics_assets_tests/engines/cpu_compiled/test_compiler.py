@@ -199,3 +199,23 @@ def test_arrays_that_the_kernels_cannot_read_are_refused() -> None:
     for image in (np.zeros((8, 8)), np.zeros((8, 16), np.float32)[:, ::2]):
         with pytest.raises(Exception, match="array must have"):
             found.gradient_texture(image)  # type: ignore[arg-type]  # which is the point
+
+
+@needs_compiler
+@pytest.mark.usefixtures("fresh_process")
+def test_what_a_library_is_compared_with_is_asked_again_when_it_changes(tmp_path: Path) -> None:
+    """Bytes that were those of one release of an encoder need not be those of the next."""
+    source = tmp_path / "one.cpp"
+    source.write_text('extern "C" int one() { return 1; }')
+    asked = []
+
+    def is_right(library: Path, compiled_by: str) -> bool:
+        asked.append((library, compiled_by))
+        return True
+
+    found = [
+        compiler.library_file(is_right, sources=[source], compared_with=f"encoder {release}")[0]
+        for release in (1, 1, 2, 1)
+    ]
+    assert len(asked) == 2
+    assert found[0] == found[1] == found[3] != found[2]
