@@ -14,10 +14,10 @@ from dagster._core.loader import LoadingContextForTest
 from kinetics_assets.assets.datasets import dataset_definitions
 from kinetics_assets.assets.exclusions import changed_exclusions
 from kinetics_assets.assets.partitions import asset_key
+from kinetics_assets.assets.sensors import filelists_sensor
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
-from kinetics_assets_tests.assets.test_sensors import tick
 from kinetics_assets_tests.excluded import OWN, fill, leaking
 
 EXCLUSIONS = dg.AssetKey(["demo", "exclusions"])
@@ -69,26 +69,35 @@ def test_a_changed_list_makes_the_file_lists_stale_and_nothing_else(
     cursor = None
     for rows, asked in ((ROW, ["train", "val"]), (f"{ROW}BBBBBBBBBBB,1,11\n", ["train"])):
         write(settings, rows)
-        observe(settings, instance)
-        assert stale(settings, instance) == ([] if rows == ROW else ["train/filelists"])
-        splits, cursor, _ = tick(settings, instance, cursor)
+        splits, cursor, _ = watch(settings, instance, cursor)
         assert splits == asked
+        assert stale(settings, instance) == ([] if rows == ROW else ["train/filelists"])
         for split in (Split.TRAIN, Split.VAL):
             assert materialise(settings, instance, lists_of(split)).success
         assert stale(settings, instance) == []
-        splits, _, _ = tick(settings, instance, cursor)
-        assert splits == []
+        assert watch(settings, instance, cursor)[0] == []
     (settings.root / "out.csv").unlink()
-    assert "out.csv" in tick(settings, instance, cursor)[2]
+    assert "out.csv" in watch(settings, instance, cursor)[2]
 
 
-def observe(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """Report what the sensor reports, as the daemon does after a tick; at most once."""
-    for _ in range(2):
-        events = list(changed_exclusions(instance, settings))
-        for event in events:
-            instance.report_runless_asset_event(event)
-    assert events == []
+def watch(
+    settings: Settings, instance: dg.DagsterInstance, cursor: str | None
+) -> tuple[list[str], str | None, str]:
+    """Return the splits that a tick asks for, its cursor and why it asks for nothing.
+
+    What the tick observed is stored, as the daemon does; it is nothing that was known.
+    """
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, definitions=dataset_definitions(settings)
+    )
+    told = filelists_sensor(settings).evaluate_tick(context)
+    for event in told.asset_events:
+        assert isinstance(event, dg.AssetObservation)
+        instance.report_runless_asset_event(event)
+    if not told.skip_message:
+        assert list(changed_exclusions(instance, settings)) == []
+    splits = [r.asset_selection[0].path[1] for r in told.run_requests or () if r.asset_selection]
+    return splits, told.cursor or cursor, told.skip_message or ""
 
 
 def test_what_was_left_out_is_shown(settings: Settings, instance: dg.DagsterInstance) -> None:
