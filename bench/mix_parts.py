@@ -15,10 +15,11 @@ from unittest.mock import patch
 
 from kinetics_assets.core.settings import FrameRecipe, Limits, ResizeRecipe
 from kinetics_assets.io.atomic import sha256_of
-from kinetics_assets.media import frame_encoder
+from kinetics_assets.media import frame_encoder, picture_encoder
 from kinetics_assets.media.decode import frames
 from kinetics_assets.media.encode import VideoWriter
 from kinetics_assets.media.facts import FrameFacts
+from kinetics_assets.media.libraries import compiled_libraries
 from kinetics_assets.media.pictures import check_pictures
 from kinetics_assets.media.probe import Caps, open_video
 from kinetics_assets.media.rawframes import rawframes
@@ -45,9 +46,12 @@ def costs(source: Path, folder: Path) -> dict[str, float]:
     shrinking = _seconds(lambda: _resize_without_encoding(source, folder / "nothing.mp4"))
     resizing = _seconds(lambda: resize(source, small, recipe=SMALL, caps=CAPS))
     looking = _seconds(lambda: verify(small, CAPS, fast=True))
-    scaling = _seconds(lambda: _draw_without_encoding(source, empty))
+    library = compiled_libraries().frames
+    scaling = _seconds(lambda: _draw_without_encoding(source, empty, library))
     made: list[FrameFacts] = []
-    drawing = _seconds(lambda: made.append(rawframes(source, full, recipe=FRAMES, caps=CAPS)))
+    drawing = _seconds(
+        lambda: made.append(rawframes(source, full, recipe=FRAMES, caps=CAPS, library=library))
+    )
     names = sorted(path.name for path in full.iterdir())
     return {
         "videos: decode": _seconds(lambda: verify(source, CAPS)),
@@ -97,13 +101,18 @@ def _resize_without_encoding(source: Path, target: Path) -> None:
                 writer.add(frame)
 
 
-def _draw_without_encoding(source: Path, folder: Path) -> None:
+def _draw_without_encoding(source: Path, folder: Path, library: str | None) -> None:
     """Decode a clip, scale each frame, and write empty files."""
-    nothing: dict[str, Any] = {
-        name: lambda *_, **__: b"" for name in ("encode_planes", "encode_bgr")
-    }
-    with patch.multiple(frame_encoder, **nothing):
-        rawframes(source, folder, recipe=FRAMES, caps=CAPS)
+
+    def nothing(*_: Any, **__: Any) -> bytes:  # noqa: ANN401 - stands for any encoder
+        return b""
+
+    with (
+        # no quality is one of the compiled encoder's, which draws all the same
+        patch.multiple(picture_encoder, encode_planes=nothing, BEST_QUALITY=0),
+        patch.object(frame_encoder, "encode_bgr", nothing),
+    ):
+        rawframes(source, folder, recipe=FRAMES, caps=CAPS, library=library)
 
 
 def _seconds(do: Callable[[], Any]) -> float:
