@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,7 +20,7 @@ from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.exclusions import lists_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -52,6 +53,12 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
     def fresh(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         asked = json.loads(context.cursor or "{}")
         requests, waits = [], []
+
+        @cache
+        def under_way() -> Sequence[dg.DagsterRun]:
+            # a backfill of all classes is thousands of runs: they are read once for all splits
+            return context.instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
+
         try:
             seen = list(changed_exclusions(context.instance, settings))
             states = {s: lists_state(settings, Layout.of(settings), s) for s in Split}
@@ -59,6 +66,9 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"No lists are asked for: {error}")
         for split, digest in states.items():
             reason = _why_not(context.instance, settings, split, digest=digest, asked=asked)
+            busy = None if reason else _run_of_split(under_way(), settings, split)
+            if busy:
+                reason = f"waiting for run {busy[:8]} to end"
             if reason:
                 waits.append(f"{split}: {reason}")
                 continue
@@ -85,15 +95,14 @@ def _why_not(
     digest: str,
     asked: Mapping[str, str],
 ) -> str:
-    """Return why no lists are asked for, empty when they shall be."""
+    """Return why no lists are asked for, empty when only a run under way could be a reason."""
     if not digest:
         return "nothing was prepared yet"
     if asked.get(split.value) == digest:
         return "nothing that is listed changed since the last request"
     if _listed_digest(instance, settings, split) == digest:
         return "the lists are up to date"
-    busy = _run_under_way(instance, settings, split)
-    return f"waiting for run {busy[:8]} to end" if busy else ""
+    return ""
 
 
 def _listed_digest(instance: dg.DagsterInstance, settings: Settings, split: Split) -> str | None:
@@ -106,15 +115,17 @@ def _listed_digest(instance: dg.DagsterInstance, settings: Settings, split: Spli
     return str(value.value) if value is not None else None
 
 
-def _run_under_way(instance: dg.DagsterInstance, settings: Settings, split: Split) -> str | None:
-    """Return the id of a run that works, or will work, on the split."""
+def _run_of_split(
+    under_way: Sequence[dg.DagsterRun], settings: Settings, split: Split
+) -> str | None:
+    """Return the id of one of the runs that works, or will work, on the split."""
     dataset = settings.dataset
     whole = {
         prepare_job_name(dataset, split),
         whole_job_name(dataset, split),
         filelists_job_name(dataset),
     }
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+    for run in under_way:
         chosen = run.asset_selection or ()
         if any(list(key.path[:2]) == [dataset, split.value] for key in chosen):
             return run.run_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+from sqlalchemy import Engine, event
 
 from kinetics_assets.assets.datasets import dataset_definitions
 from kinetics_assets.assets.sensors import filelists_sensor
@@ -63,6 +64,28 @@ def test_a_run_of_the_split_is_waited_for(settings: Settings, instance: dg.Dagst
     instance.report_run_failed(run)
     splits, _, _ = tick(settings, instance)
     assert splits == ["train", "test"]
+
+
+def test_runs_are_read_once_for_all_splits(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """A backfill of 700 classes is 2,100 runs; a tick that read them for each split took 2.4 s."""
+    for split in Split:
+        touch(settings, split)
+    job = dataset_definitions(settings).resolve_job_def("demo_annotations")
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    read = []
+
+    def executed(_: object, __: object, statement: str, *___: object) -> None:
+        if "FROM runs" in statement.replace("\n", ""):
+            read.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", executed)
+    try:
+        assert tick(settings, instance)[0] == [split.value for split in Split]
+    finally:
+        event.remove(Engine, "before_cursor_execute", executed)
+    assert len(read) == 1
 
 
 def test_a_run_with_sound_is_waited_for_too(
