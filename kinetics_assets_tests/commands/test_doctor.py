@@ -12,6 +12,7 @@ from kinetics_assets import cli
 SECRET = "canary-77c1"
 NAMES = [
     *("python", "packages", "root", "disk space", "inodes", "locks", "dagster home", "sandbox"),
+    "frame code",
     *("sources", "yt-dlp", "js runtime", "cookies", "proxy", "torrent"),
     *("cpu flow", "gpu", "cupy", "opencv", "opencv cuda", "denseflow", "flow engine"),
 ]

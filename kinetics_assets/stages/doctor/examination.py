@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kinetics_assets.stages.doctor.flow import engines_of, flow_checks
+from kinetics_assets.stages.doctor.frame_code import COMPILING_SECONDS, frame_code_check
 from kinetics_assets.stages.doctor.machine import machine_checks
 from kinetics_assets.stages.doctor.probing import ask
 from kinetics_assets.stages.doctor.supplies import supply_checks
@@ -29,6 +30,7 @@ def examine(settings: Settings, *, now: datetime) -> list[Check]:
     needs_numba = "cpu" in engines.values()
     return [
         *machine_checks(settings, needs_numba=needs_numba),
+        frame_code_check(ask("frame_code", seconds=COMPILING_SECONDS)),
         *supply_checks(settings, now=now),
         *flow_checks(settings, answer=answer),
     ]

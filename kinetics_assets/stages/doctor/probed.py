@@ -8,8 +8,10 @@ from __future__ import annotations
 import ctypes
 import importlib
 import json
+import os
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,14 @@ def cpu() -> dict[str, Any]:
     from kinetics_assets.engines.cpu import kernels_at_hand
 
     return _or_fault(kernels_at_hand)
+
+
+def frame_code() -> dict[str, Any]:
+    """Return the compiled code that makes pictures, and if it is unwanted; compiles it if new."""
+    from kinetics_assets.engines.cpu_compiled.compiler import SWITCH
+    from kinetics_assets.media.libraries import compiled_libraries
+
+    return asdict(compiled_libraries()) | {"switched_off": os.environ.get(SWITCH) == "numba"}
 
 
 def gpu(opencv_cuda_python: str, *listed: str) -> dict[str, Any]:
@@ -156,6 +166,7 @@ def _words(error: Exception) -> str:
 
 _QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "cpu": cpu,
+    "frame_code": frame_code,
     "imports": imports,
     "opencv": opencv,
     "cupy": cupy,
