@@ -57,6 +57,8 @@ def changes_metadata(report: AnnotationsReport) -> dict[str, dg.MetadataValue]:
         **{f"rows_{kind}": dg.MetadataValue.int(count) for kind, count in counts.items()},
         "classes_changed": dg.MetadataValue.int(classes),
     }
+    if any(report.relicensed.values()):
+        values["rows_relicensed"] = dg.MetadataValue.int(sum(report.relicensed.values()))
     if classes:
         rows = [
             dg.TableRecord(dict(zip([c.name for c in _ROWS.columns], row, strict=True)))
@@ -117,7 +119,9 @@ def change_lines(report: AnnotationsReport) -> list[str]:
         names = ", ".join(label or "unlabelled" for label in list(diff.classes)[:10])
         more = f" and {len(diff.classes) - 10} more" if len(diff.classes) > 10 else ""
         where = f" in {len(diff.classes)} classes: {names}{more}" if diff.classes else ""
-        lines.append(f"{split}: {said}, {diff.unchanged:,} unchanged{where}.")
+        licences = report.relicensed.get(split, 0)
+        also = f" {licences:,} rows have another licence (is_cc)." if licences else ""
+        lines.append(f"{split}: {said}, {diff.unchanged:,} unchanged{where}.{also}")
     return lines
 
 

@@ -21,7 +21,7 @@ from kinetics_assets.io.annotation_store import (
     write_if_changed,
 )
 from kinetics_assets.io.atomic import sweep_temps
-from kinetics_assets.io.edition_changes import edition_changes
+from kinetics_assets.io.edition_changes import edition_changes, relicensed
 from kinetics_assets.io.list_notes import read_notes, write_notes
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.sources.list_places import is_named
@@ -39,6 +39,8 @@ class AnnotationsReport:
     """Splits whose list has other bytes than before the run, or is new."""
     diffs: dict[Split, EditionDiff] = field(default_factory=dict)
     """What changed in the rows of each changed split that had a list before."""
+    relicensed: dict[Split, int] = field(default_factory=dict)
+    """Rows that stayed and have another licence, of changed splits whose lists tell licences."""
     remarks: dict[Split, tuple[str, ...]] = field(default_factory=dict)
     """What is strange about lists of published sources, of splits with something strange."""
     source: str = ""
@@ -140,6 +142,12 @@ def run_annotations(settings: Settings) -> AnnotationsReport:
         {split: editions[split] for split in Split if split in editions},
         changed,
         {split: diff for split, diff in diffs.items() if diff is not None},
+        {
+            split: relicensed(
+                layout, split, before=before[split].sha256, after=editions[split].sha256
+            )
+            for split in diffs
+        },
         _remarks(settings, got, parsed),
         got.source,
         got.not_changed,

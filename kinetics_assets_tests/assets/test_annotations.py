@@ -13,7 +13,6 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from kinetics_assets.assets.datasets import dataset_definitions
-from kinetics_assets.assets.sensors_changed import _changes
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.settings import Settings, Thresholds
@@ -81,6 +80,13 @@ def test_a_change_of_licences_counts_where_they_do(
     def materialise(key: dg.AssetKey, partition: str | None = None) -> None:
         job.execute_in_process(instance=instance, asset_selection=[key], partition_key=partition)
 
+    def shown() -> object:
+        event = instance.get_latest_materialization_event(LISTS)
+        assert event is not None
+        assert event.asset_materialization is not None
+        told = event.asset_materialization.metadata.get("rows_relicensed")
+        return told.value if told else None
+
     def listed(**free: int) -> None:
         (tmp_path / "licensed").mkdir(exist_ok=True)
         (tmp_path / "licensed" / "val.csv").touch()
@@ -91,20 +97,25 @@ def test_a_change_of_licences_counts_where_they_do(
     for label in DONE:
         materialise(VIDEOS, label)
     assert stale(instance, settings, DONE) == []
-    assert changed_labels(settings) == []
+    assert launched(instance, settings) == []
+    assert shown() is None
     listed(first=1, second=0, third=0)
+    assert shown() == 1
     wanted = DONE[1:2] if cc_only else []
     assert stale(instance, settings, DONE) == wanted
-    assert changed_labels(settings) == wanted
+    assert launched(instance, settings) == wanted
     for label in wanted:
         materialise(VIDEOS, label)
     assert stale(instance, settings, DONE) == []
-    assert changed_labels(settings) == []
+    assert launched(instance, settings) == []
 
 
-def changed_labels(settings: Settings) -> list[str]:
-    """Return the classes that the sensor of changed classes would launch."""
-    return [change.label for change in _changes(settings, {})]
+def launched(instance: dg.DagsterInstance, settings: Settings) -> list[str | None]:
+    """Return the classes that the sensor of changed classes launches."""
+    definitions = dataset_definitions(settings)
+    context = dg.build_sensor_context(instance=instance, definitions=definitions)
+    sensor = definitions.get_repository_def().get_sensor_def("demo_changed_classes")
+    return [request.partition_key for request in sensor.evaluate_tick(context).run_requests or ()]
 
 
 def test_all_classes_of_a_split_are_observed_once(
