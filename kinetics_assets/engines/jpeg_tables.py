@@ -93,7 +93,7 @@ def _segments(picture: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Yield marker, content and end of each segment of the header."""
     at, marker = 2, 0
     while marker != _SCAN:
-        if picture[at : at + 1] != b"\xff":
+        if picture[at : at + 1] != b"\xff" or len(picture) < at + 4:
             raise ValueError(f"No marker at byte {at} of a JPEG.")
         marker, size = picture[at + 1], int.from_bytes(picture[at + 2 : at + 4], "big")
         yield marker, picture[at + 4 : at + 2 + size], at + 2 + size

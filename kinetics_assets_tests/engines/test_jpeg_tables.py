@@ -41,7 +41,9 @@ def test_the_header_is_that_of_the_picture() -> None:
     assert small == ((code >> 8) << 1) << 8 | (code & 255) + 1
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xda\x00\x02"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", b"\xff\xd8\xff", b"\xff\xd8\xff\xda\x00\x02"]
+)
 def test_what_is_no_colour_jpeg_is_refused(content: bytes) -> None:
     """The error says so; nothing is made up."""
     with pytest.raises(ValueError, match=r"No marker|missing"):

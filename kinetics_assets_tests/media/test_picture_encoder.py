@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from kinetics_assets.core.geometry import Size
 from kinetics_assets.core.settings import FrameRecipe
 from kinetics_assets.engines.cpu_compiled import compiler
-from kinetics_assets.engines.planes import BT709
+from kinetics_assets.engines.cpu_compiled.frames import CompiledFrames, ScanWriter
+from kinetics_assets.engines.jpeg_tables import scan_tables
+from kinetics_assets.engines.planes import BT709, Canvas
 from kinetics_assets.media.jpeg import encode_planes
 from kinetics_assets.media.picture_encoder import (
     PictureEncoder,
@@ -67,11 +69,34 @@ def noise(width: int, height: int, kind: str) -> Frame:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["random", "extremes", "slopes"])
 def test_bytes_are_those_of_libjpeg_turbo(size: tuple[int, int], kind: str, library: Path) -> None:
-    """Of each size and quality, also where there is no code for a coefficient."""
+    """Of each size and quality, also those above 95, which it encodes itself."""
     frame = noise(*size, kind)
     for quality in (1, 40, 75, 90, 95, 96, 100):
         encoder = PictureEncoder(Size(*size), quality=quality, library=library)
         assert encoder.encode(frame, is_full=True) == encode_planes(*frame, quality=quality)
+
+
+def test_sums_that_leave_16_bits_are_cut_alike(library: Path) -> None:
+    """Each wave of the transform in black and white, which gives the largest numbers there are."""
+    cosines = np.cos(np.outer(np.arange(8), 2 * np.arange(8) + 1) * np.pi / 16)
+    waves = np.einsum("ux,vy->uxvy", cosines, cosines).reshape(64, 64)
+    luma = np.where(np.hstack([waves, -waves]) >= 0, 255, 0).astype(np.uint8)
+    blue = np.ascontiguousarray(luma[32:, :64])
+    for quality in (10, 90, 95):
+        encoder = PictureEncoder(Size(128, 64), quality=quality, library=library)
+        wanted = encode_planes(luma, blue, 255 - blue, quality=quality)
+        assert encoder.encode((luma, blue, 255 - blue), is_full=True) == wanted
+
+
+def test_what_has_no_code_is_not_written(library: Path) -> None:
+    """Black in steps of one is -1024, one more than baseline JPEG has: libjpeg-turbo is asked."""
+    canvas = Canvas(Size(16, 16))
+    tables = scan_tables(encode_planes(*canvas.views(), quality=97))
+    writer = ScanWriter(canvas, tables, CompiledFrames(library))
+    assert writer.encode() is None
+    for plane in canvas.planes:
+        plane[:] = 128
+    assert writer.encode() == encode_planes(*canvas.views(), quality=97)
 
 
 @pytest.mark.parametrize(("given", "wanted"), SHRINKING)
