@@ -150,8 +150,8 @@ def _judge(
         moved = media(before[old])
         proof.holds(
             f"what moved to {new[0]} {new[1].label!r} are the same files",
-            media(after.get(new, {})) == moved,
-            said=f"{len(moved)} files, not in its old place: {old not in after}",
+            media(after.get(new, {})) == moved and old not in after,
+            said=f"{len(moved)} files, none in the old place",
         )
     for split, clip in (*edition.gone, *edition.moved):
         stages = retired_stages(layout, split, clip)
