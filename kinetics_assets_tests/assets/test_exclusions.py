@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -22,6 +23,8 @@ from kinetics_assets_tests.excluded import OWN, fill, leaking
 
 EXCLUSIONS = dg.AssetKey(["demo", "exclusions"])
 ROW = "AAAAAAAAAAA,1,11\n"
+defined = cache(dataset_definitions)
+"""Definitions by settings, which say where the test's own root is."""
 
 
 @pytest.fixture
@@ -47,13 +50,13 @@ def materialise(
     settings: Settings, instance: dg.DagsterInstance, key: dg.AssetKey
 ) -> dg.ExecuteInProcessResult:
     """Materialise an asset in this process."""
-    job = dataset_definitions(settings).resolve_implicit_global_asset_job_def()
+    job = defined(settings).resolve_implicit_global_asset_job_def()
     return job.execute_in_process(instance=instance, asset_selection=[key], raise_on_error=False)
 
 
 def stale(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
     """Return the assets without partitions that Dagster calls stale."""
-    graph = dataset_definitions(settings).get_repository_def().asset_graph
+    graph = defined(settings).get_repository_def().asset_graph
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
     return [
         "/".join(key.path[1:])
@@ -88,7 +91,7 @@ def watch(
     What the tick observed is stored, as the daemon does; it is nothing that was known.
     """
     context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, definitions=dataset_definitions(settings)
+        instance=instance, cursor=cursor, definitions=defined(settings)
     )
     told = filelists_sensor(settings).evaluate_tick(context)
     for event in told.asset_events:
@@ -133,10 +136,8 @@ def test_a_list_that_is_gone_fails_in_plain_words(
 
 def test_without_the_setting_the_graph_is_as_it_was(tmp_path: Path) -> None:
     """No asset, no other code version of any list; with it, of the lists of its splits alone."""
-    plain = dataset_definitions(leaking(tmp_path, dataset="demo")).resolve_asset_graph()
-    other = dataset_definitions(
-        leaking(tmp_path, dataset="demo", exclude=("x.csv",))
-    ).resolve_asset_graph()
+    plain = defined(leaking(tmp_path, dataset="demo")).resolve_asset_graph()
+    other = defined(leaking(tmp_path, dataset="demo", exclude=("x.csv",))).resolve_asset_graph()
     assert other.get_all_asset_keys() - plain.get_all_asset_keys() == {EXCLUSIONS}
     changed = {
         key.path[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinetics_assets.core.clips import Clip, ClipId
@@ -33,6 +33,7 @@ def parsed(text: str) -> frozenset[ClipId]:
     return parse_exclusion(text.encode(), name="x", where="/w/x.csv").clips
 
 
+@settings(max_examples=50)
 @given(SETS, SETS)
 def test_a_list_of_what_leaks_rules_just_that_out(first: list[Clip], other: list[Clip]) -> None:
     """Written and read back it has each shared clip once; without them nothing is shared."""
@@ -49,6 +50,7 @@ def test_a_list_of_what_leaks_rules_just_that_out(first: list[Clip], other: list
     }
 
 
+@settings(max_examples=50)
 @given(SETS, SETS)
 def test_the_other_set_as_it_is_rules_out_by_time(first: list[Clip], other: list[Clip]) -> None:
     """By overlap, an annotation list takes out the clips that share time with it and no others."""
