@@ -22,7 +22,10 @@ LAYERS: dict[str, set[str]] = {
     "core": set(),
     "io": {"core"},
     "engines": {"core", "io.companions", "io.programs"},
-    "media": {"core", "io", "engines.gray", "engines.linear", "engines.cpu_compiled.gray"},
+    "media": {
+        *("core", "io", "engines.gray", "engines.linear", "engines.planes", "engines.jpeg_tables"),
+        *(f"engines.cpu_compiled.{module}" for module in ("compiler", "frames", "gray")),
+    },
     "sources": {"core", "io"},
     "stages": {"core", "io", "media", "engines", "sources", "readers"},
     "readers": set(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 from functools import cache, lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,6 @@ import numpy as np
 from kinetics_assets.core.errors import ToolMissing
 from kinetics_assets.core.geometry import Size
 from kinetics_assets.engines import planes as in_numpy
-from kinetics_assets.engines.cpu_compiled import compiler
 from kinetics_assets.engines.cpu_compiled.frames import (
     BEST_QUALITY,
     SOURCES,
@@ -103,6 +101,8 @@ def frames_library() -> Path | None:
 
     For who may start programs: a sandboxed child is told.
     """
+    from kinetics_assets.engines.cpu_compiled import compiler
+
     if os.environ.get(compiler.SWITCH) == "numba":
         return None
     with _ONE_AT_A_TIME:
@@ -111,11 +111,17 @@ def frames_library() -> Path | None:
 
 @cache
 def _library() -> Path | None:
+    # not at the top: a child, which is told the file, would load it all for nothing
+    from importlib.metadata import version
+
+    from kinetics_assets.engines.cpu_compiled import compiler
+
     try:
         return compiler.library_file(
             _makes_the_same_bytes,
             sources=SOURCES,
             compared_with=f"simplejpeg {version('simplejpeg')}",
+            needs_macro="__AVX2__",
         )[0]
     except (compiler.NotCompiled, ToolMissing, OSError):
         return None

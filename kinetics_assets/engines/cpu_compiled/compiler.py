@@ -51,6 +51,7 @@ def library_file(
     *,
     sources: Sequence[Path] = (SOURCE,),
     compared_with: str = "",
+    needs_macro: str = "",
 ) -> tuple[Path, str]:
     """Return the file of the compiled kernels, and the name and version of their compiler.
 
@@ -63,9 +64,10 @@ def library_file(
         sources: What is compiled, together.
         compared_with: Name and version of what `is_right` holds it against, if that is not ours:
             another version asks again.
+        needs_macro: One that the compiler defines where the CPU can run what is compiled.
 
     Raises:
-        NotCompiled: there is no C++ compiler, or none that makes right kernels.
+        NotCompiled: there is no C++ compiler, none that makes right kernels, or not the CPU.
         ToolMissing: no process can be started.
         OSError: the library cannot be kept.
     """
@@ -78,6 +80,8 @@ def library_file(
         _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
         macros = facts.read_text(encoding="utf-8", errors="replace")
         name = _name_of(compiler, macros)
+        if f"#define {needs_macro}" not in macros:
+            raise NotCompiled(f"this CPU is without what {needs_macro} stands for")
         content = [source.read_bytes() for source in sources]
         key = repr((content, options(), compiler, macros, compared_with))
         path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"

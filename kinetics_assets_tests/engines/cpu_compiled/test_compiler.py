@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -219,3 +220,20 @@ def test_what_a_library_is_compared_with_is_asked_again_when_it_changes(tmp_path
     ]
     assert len(asked) == 2
     assert found[0] == found[1] == found[3] != found[2]
+
+
+@needs_compiler
+@pytest.mark.usefixtures("fresh_process")
+def test_what_the_cpu_cannot_run_is_not_compiled(
+    wrapped: Callable[[list[str]], Callable[[], str]], tmp_path: Path
+) -> None:
+    """Each process would try again, and wait for the compiler to fail."""
+    calls = wrapped([])
+    source = tmp_path / "one.cpp"
+    source.write_text('extern "C" int one() { return 1; }')
+    for macro in ("__NO_SUCH_CPU__", "__STDC__"):
+        found = None
+        with contextlib.suppress(compiler.NotCompiled):
+            found = compiler.library_file(lambda *_: True, sources=[source], needs_macro=macro)
+        assert (found is None) == (macro == "__NO_SUCH_CPU__")
+    assert calls() == "x"
