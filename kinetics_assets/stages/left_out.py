@@ -59,6 +59,6 @@ def left_out_of(settings: Settings, layout: Layout, split: Split) -> LeftOut:
     rows = rows.filter(pc.is_in(rows["youtube_id"], value_set=videos))
     by_class: dict[str, list[str]] = {}
     for label, name in zip(rows["label"].to_pylist(), clip_names(rows), strict=True):
-        by_class.setdefault(label, []).append(name)
+        by_class.setdefault(str(label), []).append(name)
     covered = {label: exclusion.covered(names) for label, names in by_class.items()}
     return LeftOut(exclusion, {label: names for label, names in covered.items() if names})
