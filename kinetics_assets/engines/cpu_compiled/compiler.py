@@ -80,7 +80,7 @@ def library_file(
         _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
         macros = facts.read_text(encoding="utf-8", errors="replace")
         name = _name_of(compiler, macros)
-        if f"#define {needs_macro}" not in macros:
+        if needs_macro and f"#define {needs_macro} " not in macros:
             raise NotCompiled(f"this CPU is without what {needs_macro} stands for")
         content = [source.read_bytes() for source in sources]
         key = repr((content, options(), compiler, macros, compared_with))
