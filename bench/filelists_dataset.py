@@ -114,7 +114,7 @@ def _fill(settings: Settings) -> None:
     for label in class_names(DATASET):
         rows = load_class_rows(layout, SPLIT, label)
         generator = random.Random(label)
-        videos = [_video(clip, rows.edition, generator) for clip in rows.clips]
+        videos = [video_row(clip, rows.edition, generator) for clip in rows.clips]
         for stage in _PARTS:
             made_rows = [
                 _row(stage, row, recipe=recipes[stage], settings=settings) for row in videos
@@ -122,7 +122,7 @@ def _fill(settings: Settings) -> None:
             write_manifest(layout, SPLIT, stage, label, rows=made_rows)
 
 
-def _video(clip: Clip, edition: str, generator: random.Random) -> ManifestRow:
+def video_row(clip: Clip, edition: str, generator: random.Random) -> ManifestRow:
     """Return what the videos stage might know of a clip, its file and digest left out."""
     finished = _BEGUN + timedelta(microseconds=generator.randrange(10**12))
     row = ManifestRow(clip.id, clip.label, edition, Status.OK, attempts=1, finished_at=finished)
