@@ -56,7 +56,9 @@ constexpr ZigZag zigzag_tables() {
 constexpr ZigZag ZIGZAG = zigzag_tables();
 
 inline __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
-inline __m128i load_half(const void* at) { return _mm_loadu_si128(static_cast<const __m128i*>(at)); }
+inline __m128i load_half(const void* at) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(at));
+}
 inline void store(void* at, __m256i value) {
     _mm256_storeu_si256(static_cast<__m256i*>(at), value);
 }
@@ -189,7 +191,8 @@ inline int length_of(int value) {
 }
 
 void put_block(Bits& written, const std::int16_t* block, std::uint64_t mask, Codes codes, int& dc) {
-    Bits bits = written;  // in registers: what is written through a pointer to bytes may be anything
+    // in registers: what is written through a pointer to bytes may be anything
+    Bits bits = written;
     const int step = block[0] - dc;
     dc = block[0];
     const int size = length_of(step);
@@ -263,12 +266,13 @@ extern "C" {
 // number of bytes, or -1 for a picture of more than `room` bytes before its last row of groups, or
 // one that needs longer codes than there are. Colour rows are `pitch` bytes, luma rows twice that,
 // up to whole groups of 16 x 16. `steps` is (2, 3, 64), `codes` (2, 2, 256), `small` (2, 16, 64):
-// luma before colour, DC before AC. `scratch` has room for a row of groups, `out` for `room` and two
-// such rows, and 32 bytes more each.
+// luma before colour, DC before AC. `scratch` has room for a row of groups, `out` for `room` and
+// two such rows, and 32 bytes more each.
 std::int64_t kinetics_scan(const std::uint8_t* luma, const std::uint8_t* blue,
                            const std::uint8_t* red, std::int64_t pitch, int height, int width,
-                           const std::uint16_t* steps, const std::uint32_t* codes, const std::uint32_t* small,
-                           std::uint8_t* scratch, std::uint8_t* out, std::int64_t room) {
+                           const std::uint16_t* steps, const std::uint32_t* codes,
+                           const std::uint32_t* small, std::uint8_t* scratch, std::uint8_t* out,
+                           std::int64_t room) {
     const Codes luma_codes{codes, codes + 256, small},
         colour_codes{codes + 512, codes + 768, small + 32 * SMALL};
     const int across = (width + 7) / 8, down = (height + 7) / 8;

@@ -15,7 +15,9 @@
 namespace {
 
 inline __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
-inline __m128i load_half(const void* at) { return _mm_loadu_si128(static_cast<const __m128i*>(at)); }
+inline __m128i load_half(const void* at) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(at));
+}
 inline void store(void* at, __m256i value) {
     _mm256_storeu_si256(static_cast<__m256i*>(at), value);
 }
@@ -60,8 +62,8 @@ void level_row(const std::uint8_t* row, int width, Levels levels, std::uint8_t* 
     }
 }
 
-// The mean of some source rows, in 1 / 128 of a level. TAPS, where it is not 0, is `taps`, known when
-// this is compiled.
+// The mean of some source rows, in 1 / 128 of a level. TAPS, where it is not 0, is `taps`, known
+// when this is compiled.
 template <int TAPS>
 void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std::int16_t* shares,
               int taps, std::int16_t* target) {
@@ -104,8 +106,8 @@ MeanRow mean_row_of(int taps) {
     }
 }
 
-// Eight target pixels, in 1 / 16384, each the sum of its taps: TAPS, or if that is 0 some multiple of
-// eight.
+// Eight target pixels, in 1 / 16384, each the sum of its taps: TAPS, or if that is 0 some multiple
+// of eight.
 template <int TAPS>
 __m256i eight_sums(const std::int16_t* line, Axis axis, int x) {
     const std::int32_t* first = axis.first + x;
@@ -154,7 +156,8 @@ void narrow_row(const std::int16_t* line, Axis axis, int width, Levels levels,
     const __m256i half = _mm256_set1_epi32(1 << 13), black = _mm256_set1_epi32(levels.black << 7);
     const __m256i gain = _mm256_set1_epi32(levels.gain), round = _mm256_set1_epi32(1 << 20);
     const __m256i neutral = _mm256_set1_epi32(levels.neutral);
-    for (int x = 0; x < width; x += EIGHT) {  // targets and axes have room up to a multiple of eight
+    // targets and axes have room up to a multiple of eight
+    for (int x = 0; x < width; x += EIGHT) {
         __m256i value = eight_sums<TAPS>(line, axis, x);
         value = _mm256_srai_epi32(_mm256_add_epi32(value, half), 14);
         value = _mm256_mullo_epi32(_mm256_sub_epi32(value, black), gain);
@@ -173,8 +176,8 @@ extern "C" {
 // Fills the upper left (height, width) of `target`, whose rows begin `target_pitch` bytes apart,
 // and repeats its last column and row up to (full_height, target_pitch). `down_shares` is (height,
 // down_taps), `across_shares` (width up to a multiple of eight, across_taps), as `across_first`;
-// across_taps is 4 or a multiple of eight; without taps the plane keeps its size. `line` has room for
-// a source row and across_taps more.
+// across_taps is 4 or a multiple of eight; without taps the plane keeps its size. `line` has room
+// for a source row and across_taps more.
 void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_width,
                     std::uint8_t* target, std::int64_t target_pitch, int height, int width,
                     int full_height, int black, int gain, int neutral,
