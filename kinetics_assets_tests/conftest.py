@@ -6,8 +6,10 @@ import ctypes
 import os
 import sys
 from collections import Counter
+from compileall import compile_dir
 from functools import cache
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,6 +62,17 @@ def clean_environment(
             monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("KINETICS_MACHINE_DIR", str(tmp_path_factory.mktemp("machine")))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile all modules before the first test.
+
+    Some tests forbid a process to write large files. Were it the first to import a module, Python
+    would keep the part of its bytecode that fits, and whoever imports it later would fail.
+    """
+    if not hasattr(config, "workerinput"):
+        for package in ("kinetics_assets", "kinetics_assets_tests"):
+            compile_dir(Path(__file__).parent.parent / package, quiet=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

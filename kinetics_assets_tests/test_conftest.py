@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import socket
 import subprocess
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,11 @@ def test_no_test_reaches_the_network(host: str) -> None:
 def test_the_callers_settings_do_not_reach_a_test() -> None:
     """A developer's own KINETICS_ROOT is no part of what is tested."""
     assert not {name for name in os.environ if name in {"KINETICS_ROOT", "DAGSTER_HOME"}}
+
+
+def test_modules_are_compiled_before_the_tests() -> None:
+    """No test is the first to import one, with or without room to keep its bytecode."""
+    for source in (TOP / "kinetics_assets").rglob("*.py"):
+        kept = Path(cache_from_source(str(source)))
+        assert len(kept.read_bytes()) > 16  # its header
+        assert marshal.loads(kept.read_bytes()[16:])
