@@ -11,7 +11,7 @@
     │   ├── ArchiveRefused            a tar file that is damaged or breaks the rules
     │   └── RootError                 KINETICS_ROOT is missing or no folder
     ├── EnvironmentFault              this machine or its network; fails the step, never a clip
-    │   ├── DiskFull, PermissionDenied, ToolMissing
+    │   ├── DiskFull, DiskFailing, PermissionDenied, ToolMissing
     │   ├── NetworkDown, NetworkMisconfigured, RateLimited, BotCheck, ExtractorBroken
     │   ├── SourcePaused, MassFailure
     │   └── SandboxUnusable, DeviceLost, Locked, PortInUse
@@ -98,6 +98,7 @@ __all__ = [
     "Copyright",
     "DecoderCrashed",
     "DeviceLost",
+    "DiskFailing",
     "DiskFull",
     "DownloadFailed",
     "DrmProtected",
@@ -236,6 +237,20 @@ class DiskFull(EnvironmentFault):
     reason = Reason.DISK_FULL
 
 
+class DiskFailing(EnvironmentFault):
+    """A disk, or the way to it, loses or alters bytes."""
+
+    reason = Reason.DISK_FAILING
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        """Say what was met; the remedy is the same whatever it was."""
+        text = (
+            "The disk, its cable or the network storage is suspect, no clip is blamed: look into"
+            " the kernel's log (dmesg), mend or change the disk, and run again."
+        )
+        super().__init__(message, remedy=remedy or text)
+
+
 class PermissionDenied(EnvironmentFault):
     """A folder cannot be written or read."""
 
@@ -345,6 +360,7 @@ def clip_error(reason: Reason, message: str) -> ClipError:
 
 
 _DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FAILING_ERRNOS = frozenset({errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.EUCLEAN})
 _ACCESS_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -360,6 +376,8 @@ def environment_fault(error: OSError, *, doing: str) -> EnvironmentFault | None:
             f"No space left while {doing} ({error.strerror}).",
             remedy="Free space or inodes, or point KINETICS_ROOT at a larger disk, and run again.",
         )
+    if error.errno in _FAILING_ERRNOS:
+        return DiskFailing(f"The disk failed while {doing} ({error.strerror}).")
     if error.errno in _ACCESS_ERRNOS:
         return PermissionDenied(
             f"Not allowed while {doing} ({error.strerror}).",

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     TAKEN_DOWN = "taken_down"
     # the machine
     DISK_FULL = "disk_full"
+    DISK_FAILING = "disk_failing"
     PERMISSION_DENIED = "permission_denied"
     TOOL_MISSING = "tool_missing"
     NETWORK_DOWN = "network_down"
@@ -139,6 +140,7 @@ _BY_KIND: dict[Kind, tuple[Reason, ...]] = {
     Kind.POLICY: (Reason.FILTERED, Reason.UPSTREAM, Reason.TAKEN_DOWN),
     Kind.ENVIRONMENT: (
         Reason.DISK_FULL,
+        Reason.DISK_FAILING,
         Reason.PERMISSION_DENIED,
         Reason.TOOL_MISSING,
         Reason.NETWORK_DOWN,

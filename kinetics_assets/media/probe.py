@@ -171,18 +171,21 @@ def blame(error: Exception, path: Path, *, saying: str) -> NoReturn:
     if isinstance(error, MemoryError):
         raise MemoryError from error  # noqa: TRY004 - not about types
     if isinstance(error, OSError):
-        if isinstance(error, FileNotFoundError) or environment_fault(error, doing=saying):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        if error.errno == errno.EIO:
+        if error.errno == errno.EIO:  # libav says so of content, too
             _read_through(path)
+        elif isinstance(error, FileNotFoundError) or environment_fault(error, doing=saying):
+            raise OSError(error.errno, error.strerror, str(path)) from error
     raise Undecodable(f"{saying}: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _read_through(path: Path) -> None:
     """Raise OSError if the disk, not the content, is why `path` gave an I/O error."""
-    with path.open("rb") as file:
-        while file.read(_BLOCK_BYTES):
-            pass
+    try:
+        with path.open("rb") as file:
+            while file.read(_BLOCK_BYTES):
+                pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _video_stream(source: Any) -> Any:  # noqa: ANN401 - PyAV's objects

@@ -22,6 +22,7 @@ from typing import Any
 
 from kinetics_assets.core.clips import ClipId
 from kinetics_assets.core.errors import (
+    DiskFailing,
     DiskFull,
     EnvironmentFault,
     NetworkDown,
@@ -161,7 +162,7 @@ class TorrentClient:
 
 def _fault(message: dict[str, Any]) -> EnvironmentFault:
     """Return the fault that the process told of."""
-    for leaf in (DiskFull, NetworkDown, PermissionDenied):
+    for leaf in (DiskFull, DiskFailing, NetworkDown, PermissionDenied):
         if leaf.reason == message["fault"]:
             return leaf(str(message["message"]), remedy=str(message["remedy"]))
     return ToolMissing(f"The torrent process ({message['message']})", _remedy())

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.errors import InternalError
+from kinetics_assets.core.errors import DiskFailing
 from kinetics_assets.io.atomic import link_or_copy, os_faults, publish_file, sha256_of, sync
 from kinetics_assets.io.packing import TarWriter, ZipWriter
 from kinetics_assets.readers import DamagedArchive, PackedFrames
@@ -83,7 +83,7 @@ class ArchiveStore:
         """Pack the pictures `names` in `folder`; read the archive back before it may be believed.
 
         Raises:
-            InternalError: What can be read of the archive are not these pictures.
+            DiskFailing: What can be read of the archive are not these pictures.
         """
         temp = folder / final.name
         ordered = in_pairs(self.stage, names)
@@ -97,13 +97,15 @@ class ArchiveStore:
         try:
             with PackedFrames(temp) as packed:
                 is_whole = (
-                    packed.names == tuple(ordered) and _content_sha256(packed) == index.sha256
+                    packed.names == tuple(ordered)
+                    and frame_index(packed.index) == index
+                    and _content_sha256(packed) == index.sha256
                 )
         except DamagedArchive:
             is_whole = False
         if not is_whole:
-            msg = f"{temp} does not hold the pictures that were just packed: look at the disk."
-            raise InternalError(msg)
+            msg = f"What is read back of {final} are not the pictures that were just packed."
+            raise DiskFailing(msg)
         return Held(
             path=final,
             size_bytes=temp.stat().st_size,

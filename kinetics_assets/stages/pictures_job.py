@@ -276,7 +276,9 @@ class PicturesJob:
         if adopted or made.are_checked:
             sha256, also = folder_sha256(temp, names), None
         else:
-            verified = verified_pictures(temp, names, facts=facts, worker=desk.worker)
+            final = self._order.layout.frames(self._order.split, row.label, row.clip)
+            with os_faults(f"checking the pictures for {final}"):
+                verified = verified_pictures(temp, names, facts=facts, worker=desk.worker)
             sha256, also = verified.sha256, verified.also
         made_digest = self._adopted_digest() if adopted else self._made_from(source)
         index = FrameIndex(

@@ -15,7 +15,7 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.errors import InternalError
+from kinetics_assets.core.errors import DiskFailing
 from kinetics_assets.io.atomic import os_faults, publish_file, sync, temp_path, write_file
 from kinetics_assets.io.packing import BLOCK_BYTES, TarWriter
 
@@ -87,7 +87,7 @@ def write_shard(
         stage: For the temporary name.
 
     Raises:
-        InternalError: What is read back is not what was written.
+        DiskFailing: What is read back is not what was written.
     """
     temp = temp_path(shard, stage=stage)
     try:
@@ -96,7 +96,9 @@ def write_shard(
             for key, digest, parts in samples:
                 written[key] = _add(writer, key, digest, parts)
         with os_faults(f"publishing {shard}"):
-            _check(temp, written)
+            if not _holds(temp, written):
+                msg = f"What is read back of {shard} are not the samples that were just written."
+                raise DiskFailing(msg)
             index_path(shard).unlink(missing_ok=True)
             if not written:
                 shard.unlink(missing_ok=True)
@@ -169,19 +171,19 @@ def _add(writer: TarWriter, key: str, digest: str, parts: Parts) -> Sample:
     )
 
 
-def _check(shard: Path, samples: dict[str, Sample]) -> None:
-    """Raise `InternalError` unless the members in a finished file are those of `samples`."""
+def _holds(shard: Path, samples: dict[str, Sample]) -> bool:
+    """Return whether the members in a finished file are those of `samples`."""
     wanted = [
         (f"{one.key}.{ext}", *where) for one in samples.values() for ext, *where in one.members
     ]
-    with tarfile.open(shard, "r:") as archive:
-        found = [(member.name, member.offset_data, member.size) for member in archive]
-    same = found == wanted and all(
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            found = [(member.name, member.offset_data, member.size) for member in archive]
+    except tarfile.TarError:
+        return False
+    return found == wanted and all(
         sample_sha256(read_parts(shard, sample)) == sample.sha256 for sample in samples.values()
     )
-    if not same:
-        msg = f"{shard} does not hold the samples that were just written: look at the disk."
-        raise InternalError(msg)
 
 
 def _text(name: str, index: ShardIndex) -> bytes:

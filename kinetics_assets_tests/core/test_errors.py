@@ -12,6 +12,7 @@ from kinetics_assets.core import errors
 from kinetics_assets.core.errors import (
     AnnotationError,
     ClipError,
+    DiskFailing,
     DiskFull,
     EnvironmentFault,
     InternalError,
@@ -90,7 +91,8 @@ def test_a_message_ends_with_its_remedy() -> None:
         (errno.EPERM, PermissionDenied),
         (errno.EROFS, PermissionDenied),
         (errno.ENOENT, None),
-        (errno.EIO, None),
+        (errno.EIO, DiskFailing),
+        (errno.ESTALE, DiskFailing),
     ],
 )
 def test_faults_of_the_machine_are_told_apart(
