@@ -1,7 +1,8 @@
 """The frames of a video as the flow engines want them: grey, small, in one array file.
 
 The order is denseflow's, since flow values depend on it: decode to 8-bit BGR, grey, then bilinear
-resize. Sizes are those of `kinetics_assets.media.rawframes`.
+resize. Compiled code does all of it at once for most frames, with the bytes that this gives. Sizes
+are those of `kinetics_assets.media.rawframes`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import numpy as np
 
 from kinetics_assets.engines.cpu_compiled.gray import CompiledGray
+from kinetics_assets.engines.cpu_compiled.gray420 import CompiledGray420
 from kinetics_assets.engines.gray import GrayMaker
 from kinetics_assets.media.decode import frames, orientation
 from kinetics_assets.media.facts import FrameFacts
+from kinetics_assets.media.gray_planes import GrayOfPlanes
 from kinetics_assets.media.naming import naming
 from kinetics_assets.media.picture import bgr_maker, size_of, turned
 from kinetics_assets.media.probe import open_video
@@ -24,6 +27,8 @@ from kinetics_assets.media.rawframes import picture_size
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from numpy.typing import NDArray
 
     from kinetics_assets.core.geometry import Size
     from kinetics_assets.core.settings import FrameRecipe
@@ -84,6 +89,9 @@ class GrayWriter:
         self._to_bgr = bgr_maker("BILINEAR")
         self._maker: GrayMaker | None = None
         self._compiled = _loaded(library)
+        self._straight = None
+        if self._way.is_upright and (code := _loaded_for_planes(library)) is not None:
+            self._straight = GrayOfPlanes(self._size, code)
         self._shape, self._count, self._target = (0, 0), 0, target
         with naming(target):
             self._file = target.open("wb")
@@ -100,6 +108,15 @@ class GrayWriter:
         Raises:
             OSError: The file cannot be written.
         """
+        pixels = self._straight.make(frame) if self._straight is not None else None
+        if pixels is None:
+            pixels = self._over_bgr(frame)
+        with naming(self._target):
+            self._file.write(pixels.data)
+        self._count += 1
+
+    def _over_bgr(self, frame: Any) -> NDArray[np.uint8]:  # noqa: ANN401 - PyAV's frame
+        """Return `frame` upright, in grey and in its size; good until the next call."""
         # turned before it is made grey: a turn moves whole pixels, so the order is all one
         bgr = turned(self._to_bgr(frame, size_of(frame)), self._way)
         if not self._way.is_upright:
@@ -109,9 +126,7 @@ class GrayWriter:
             self._maker = GrayMaker(
                 self._shape, self._size.width_px, self._size.height_px, compiled=self._compiled
             )
-        with naming(self._target):
-            self._file.write(self._maker.make(bgr).data)
-        self._count += 1
+        return self._maker.make(bgr)
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +151,15 @@ def _loaded(library: str | None) -> CompiledGray | None:
     """Return the compiled code in a file, None where there is none that can be loaded."""
     try:
         return CompiledGray(Path(library)) if library is not None else None
+    except OSError:
+        return None
+
+
+@cache
+def _loaded_for_planes(library: str | None) -> CompiledGray420 | None:
+    """Return the code in a file that makes grey frames of planes, None where there is none."""
+    try:
+        return CompiledGray420(Path(library)) if library is not None else None
     except OSError:
         return None
 

@@ -10,14 +10,14 @@ class Libraries:
     """Files of code that makes the same bytes faster; None where there is none."""
 
     gray: str | None = None
-    """Of `engines.cpu_compiled.gray`."""
+    """Of `media.gray_library`."""
     frames: str | None = None
     """Of `media.picture_encoder`."""
 
 
 def compiled_libraries() -> Libraries:
     """Return what this machine has, compiled on the first call; for who may start programs."""
-    from kinetics_assets.engines.cpu_compiled.gray import gray_library
+    from kinetics_assets.media.gray_library import gray_library
     from kinetics_assets.media.picture_encoder import frames_library
 
     gray, frames = gray_library(), frames_library()

@@ -40,6 +40,22 @@ def gray_library() -> Path | None:
         return _library()
 
 
+def computes_what_numpy_does(library: Path, compiled_by: str) -> bool:
+    """Return whether a new library gives the bytes that numpy gives, on noise."""
+    from kinetics_assets.engines.gray import GrayMaker
+
+    del compiled_by
+    compiled = CompiledGray(library)
+    noise = np.random.default_rng(1).integers(0, 256, (63, 97, 3), dtype=np.uint8)
+    return all(
+        np.array_equal(
+            GrayMaker((63, 97), *size).make(noise),
+            GrayMaker((63, 97), *size, compiled=compiled).make(noise),
+        )
+        for size in ((97, 63), (41, 20), (150, 100), (97, 1))
+    )
+
+
 class CompiledGray:
     """A library that makes grey frames. It runs without the interpreter lock."""
 
@@ -93,22 +109,6 @@ def _rows_of(bgr: NDArray[np.uint8], height: int, width: int) -> tuple[int, int]
 @cache
 def _library() -> Path | None:
     try:
-        return compiler.library_file(_computes_what_numpy_does, sources=[SOURCE])[0]
+        return compiler.library_file(computes_what_numpy_does, sources=[SOURCE])[0]
     except (compiler.NotCompiled, ToolMissing, OSError):
         return None
-
-
-def _computes_what_numpy_does(library: Path, compiled_by: str) -> bool:
-    """Return whether a new library gives the bytes that numpy gives, on noise."""
-    from kinetics_assets.engines.gray import GrayMaker
-
-    del compiled_by
-    compiled = CompiledGray(library)
-    noise = np.random.default_rng(1).integers(0, 256, (63, 97, 3), dtype=np.uint8)
-    return all(
-        np.array_equal(
-            GrayMaker((63, 97), *size).make(noise),
-            GrayMaker((63, 97), *size, compiled=compiled).make(noise),
-        )
-        for size in ((97, 63), (41, 20), (150, 100), (97, 1))
-    )
