@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "engines": {"core", "io.companions", "io.programs"},
     "media": {
         *("core", "io", "engines.gray", "engines.linear", "engines.planes", "engines.jpeg_tables"),
-        *(f"engines.cpu_compiled.{module}" for module in ("compiler", "frames", "gray")),
+        *(f"engines.cpu_compiled.{name}" for name in ("compiler", "frames", "gray", "gray420")),
     },
     "sources": {"core", "io"},
     "stages": {"core", "io", "media", "engines", "sources", "readers"},
