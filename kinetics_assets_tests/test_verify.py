@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kinetics_assets.core.clips import ClipId
+from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.manifest import (
     LATER_COLUMNS,
     ManifestRow,
@@ -370,3 +372,11 @@ def test_tree_digest_tells_content_from_history(dataset: Dataset) -> None:
     changed = tree_digest(dataset.layout)
     _flip(dataset.frames() / "img_00001.jpg")
     assert len({before, changed, tree_digest(dataset.layout)}) == 3
+
+
+def test_the_digest_names_a_manifest_that_is_damaged(dataset: Dataset) -> None:
+    """A digest of a tree that cannot be read whole is none; the user hears which file it is."""
+    path = dataset.layout.manifest(TRAIN, Stage.FLOW, "abseiling")
+    path.write_bytes(b"PAR1")
+    with pytest.raises(InternalError, match=rf"{re.escape(str(path))}.*Delete"):
+        tree_digest(dataset.layout)

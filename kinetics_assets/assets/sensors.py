@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -51,7 +51,7 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
         ),
     )
     def fresh(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        asked = json.loads(context.cursor or "{}")
+        asked = read_cursor(context)
         requests, waits = [], []
 
         @cache
@@ -85,6 +85,18 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked), asset_events=seen)
 
     return fresh
+
+
+def read_cursor(context: dg.SensorEvaluationContext) -> dict[str, Any]:
+    """Return the table in a sensor's cursor; empty where the user has put something else there.
+
+    It is no more than a memory: what was asked for has its run key, which Dagster runs only once.
+    """
+    try:
+        cursor = json.loads(context.cursor or "{}")
+    except ValueError:
+        return {}
+    return cursor if isinstance(cursor, dict) else {}
 
 
 def _why_not(

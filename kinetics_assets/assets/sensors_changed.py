@@ -15,6 +15,7 @@ import dagster as dg
 
 from kinetics_assets.assets.jobs import prepare_job_name, whole_job_name
 from kinetics_assets.assets.partitions import asset_key, partition_of
+from kinetics_assets.assets.sensors import read_cursor
 from kinetics_assets.assets.sensors_editions import UNDER_WAY
 from kinetics_assets.core.annotations import hash_of_names
 from kinetics_assets.core.classes import class_names
@@ -87,7 +88,7 @@ def changed_classes_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.Sensor
         ),
     )
     def changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        cursor: dict[str, dict[str, str]] = json.loads(context.cursor or "{}")
+        cursor: dict[str, dict[str, str]] = read_cursor(context)
         settled, asked = cursor.get("settled", {}), cursor.get("asked", {})
         changes, is_all = _changes(settings, settled)
         new = [change for change in changes if asked.get(change.place) != change.run_key]

@@ -69,20 +69,21 @@ def editions_sensor(settings: Settings) -> dg.SensorDefinition:
             said = ", ".join(found.not_changed) or "the source"
             return dg.SkipReason(f"No new edition: {said} has what is here.")
         edition = digest({split.value: sha256 for split, sha256 in found.splits.items()})
-        number, _, asked = (context.cursor or "0 ").partition(" ")
+        number, _, asked = (context.cursor or "").partition(" ")
         if asked == edition:
             return dg.SkipReason(
                 "The new edition was asked for already, and its run did not make it current: see"
                 f" the runs of {annotations_job_name(settings.dataset)}."
             )
+        count = int(number) if number.isdecimal() else 0  # the user may write anything there
         names = ", ".join(f"{split} {sha256[:12]}" for split, sha256 in found.splits.items())
         context.log.info("New edition: %s.", names)
         # numbered, since a run key is used once: a source may go back to an edition that it had
         request = dg.RunRequest(
-            run_key=f"{settings.dataset}-{number}-{edition}",
+            run_key=f"{settings.dataset}-{count}-{edition}",
             asset_selection=[annotations_key(settings.dataset)],
         )
-        return dg.SensorResult(run_requests=[request], cursor=f"{int(number) + 1} {edition}")
+        return dg.SensorResult(run_requests=[request], cursor=f"{count + 1} {edition}")
 
     return editions
 

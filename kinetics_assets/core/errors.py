@@ -7,6 +7,7 @@
     │   ├── UnknownDataset, UnknownClass, UnknownEngine, UnknownSplit
     │   ├── SettingsError             the settings file or an environment variable
     │   ├── MixedFlow                 two engines would make the flow of one class
+    │   ├── DamagedFile               a small file that the package keeps is not what it wrote
     │   ├── AnnotationError           a list as a whole cannot be read
     │   ├── ArchiveRefused            a tar file that is damaged or breaks the rules
     │   └── RootError                 KINETICS_ROOT is missing or no folder
@@ -96,6 +97,7 @@ __all__ = [
     "ClipError",
     "ConfirmedUnavailable",
     "Copyright",
+    "DamagedFile",
     "DecoderCrashed",
     "DeviceLost",
     "DiskFailing",
@@ -209,6 +211,10 @@ class SettingsError(InputError):
 
 class MixedFlow(InputError):
     """One class would have flow of two engines or profiles, which nobody asked for."""
+
+
+class DamagedFile(InputError):
+    """A small file that the package keeps, and cannot make anew by itself, is damaged."""
 
 
 class AnnotationError(InputError):

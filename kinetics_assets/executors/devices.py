@@ -109,8 +109,8 @@ def _settled_engine(settings: Settings, split: Split) -> str | None:
     path = Layout.of(settings).choices(split)
     try:
         chosen = json.loads(path.read_text(encoding="utf-8")).get("flow_engine")
-    except (OSError, ValueError):
-        return None
+    except (OSError, ValueError, AttributeError):
+        return None  # not there, or damaged, which the step says
     return chosen if isinstance(chosen, str) else None
 
 

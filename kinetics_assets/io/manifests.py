@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kinetics_assets.core.stages import Stage
 
 Decoded = TypeVar("Decoded")
+_REMEDY = "Delete the file and run the class again; files on the disk are verified anew."
 
 
 def read_manifest(layout: Layout, split: Split, stage: Stage, label: str) -> list[ManifestRow]:
@@ -68,7 +69,7 @@ def count_rows(layout: Layout, split: Split, stage: Stage, label: str) -> int:
     try:
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError) as error:
-        raise InternalError(f"{path}: the manifest is damaged: {error}") from error
+        raise InternalError(f"{path}: The manifest is damaged: {error}", remedy=_REMEDY) from error
 
 
 def edition_in_footer(layout: Layout, split: Split, stage: Stage, label: str) -> str:
@@ -111,7 +112,4 @@ def _read(path: Path, decode: Callable[[bytes], Decoded]) -> Decoded | None:
     try:
         return decode(data)
     except InternalError as error:
-        raise InternalError(
-            f"{path}: {error.message}",
-            remedy="Delete the file and run the class again; files on the disk are verified anew.",
-        ) from error
+        raise InternalError(f"{path}: {error.message}", remedy=_REMEDY) from error

@@ -74,7 +74,7 @@ def _limit_pools(instance: dg.DagsterInstance, root: Path, *, note: Path) -> Non
     places = gpu_places(load_settings(dataset, root=root) for dataset in shown_datasets())
     if places:
         wanted[GPU_POOL] = places
-    ours = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    ours = _own_limits(note)
     storage = instance.event_log_storage
     known = storage.get_concurrency_keys()
     for pool, limit in wanted.items():
@@ -83,6 +83,19 @@ def _limit_pools(instance: dg.DagsterInstance, root: Path, *, note: Path) -> Non
             storage.set_concurrency_slots(pool, limit)
             ours[pool] = limit
             write_file(note, json.dumps(ours, sort_keys=True).encode())
+
+
+def _own_limits(note: Path) -> dict[str, int]:
+    """Return the pool limits that we set; none if there is no note of them that can be read.
+
+    A limit that is not known to be ours is left as it is, like one that the user set.
+    """
+    try:
+        with os_faults(f"reading {note}"):
+            ours = json.loads(note.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return ours if isinstance(ours, dict) else {}
 
 
 @contextmanager

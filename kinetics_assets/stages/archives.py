@@ -200,7 +200,7 @@ def _listed(layout: Layout, split: Split) -> tuple[str, ...]:
     """Return the parts of a split that the mirror's list named when it was read last."""
     try:
         return tuple(json.loads(layout.mirror_listed(split).read_bytes()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return (UNLISTED,)
 
 

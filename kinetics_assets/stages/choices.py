@@ -7,9 +7,9 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kinetics_assets.core.errors import MixedFlow
+from kinetics_assets.core.errors import DamagedFile, MixedFlow
 from kinetics_assets.engines.registry import AUTO, resolve_engine
-from kinetics_assets.io.atomic import write_file
+from kinetics_assets.io.atomic import os_faults, write_file
 from kinetics_assets.io.devices import VISIBLE
 from kinetics_assets.io.locks import exclusive
 
@@ -26,6 +26,7 @@ def chosen_engine(order: ClassOrder) -> str:
 
     Raises:
         UnknownEngine: The settings name an engine that does not exist.
+        DamagedFile: What was written down cannot be understood.
     """
     settled = settled_engine(order)
     if settled is None:
@@ -38,6 +39,7 @@ def settle_engine(order: ClassOrder, engine: str) -> None:
 
     Raises:
         MixedFlow: A step elsewhere has just written down another one.
+        DamagedFile: What was written down cannot be understood.
     """
     if settled_engine(order) is None:
         path = order.layout.choices(order.split)
@@ -67,5 +69,27 @@ def _best_engine(python: Path | None, visible: str | None) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Return what was chosen so far."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Return what was chosen so far.
+
+    Raises:
+        DamagedFile: The file is none of ours, so that what was chosen is not known.
+    """
+    try:
+        with os_faults(f"reading {path}"):
+            choices = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(choices, dict) or not all(isinstance(it, str) for it in choices.values()):
+        raise _damaged(path, "no table of texts")
+    return choices
+
+
+def _damaged(path: Path, problem: str) -> DamagedFile:
+    """Return the error of a file that nobody but the user can mend: a choice is not guessed."""
+    return DamagedFile(
+        f'{path} says which engine flow.engine = "auto" stands for, and is damaged ({problem}).',
+        remedy="Delete it to have the engine chosen anew; where flow is there already, set"
+        " flow.engine to the one that made it, which its manifests name.",
+    )

@@ -17,8 +17,8 @@ from kinetics_assets.core.errors import (
     ClipError,
     DiskFull,
     EnvironmentFault,
+    InputError,
     KineticsError,
-    UnknownEngine,
     environment_fault,
 )
 from kinetics_assets.core.geometry import Size, frame_size, parse_size
@@ -255,12 +255,12 @@ def _want(stage: Stage, order: ClassOrder) -> _Want | None:
         return None  # it may take pictures over
     extra: tuple[str, ...] = ()
     if stage is Stage.FLOW:
-        engine = settled_engine(order)
-        if engine in FILE_ENGINE_NAMES:
-            return None
         try:
+            engine = settled_engine(order)
+            if engine in FILE_ENGINE_NAMES:
+                return None
             extra = signature(engine) if engine is not None else ()
-        except UnknownEngine:
+        except InputError:
             return None  # its step will say so
     rows = {row.clip: row for row in read_known(order.layout, order.split, stage, order.label)}
     recipe = recipe_digest(stage, order.settings, *extra)

@@ -122,14 +122,21 @@ def _lines(path: Path, dataset: str) -> list[str]:
     """Return the lines of a list.
 
     Raises:
-        AnnotationError: There is no such list.
+        AnnotationError: There is no such list, or it is damaged.
     """
     if not path.exists():
         raise AnnotationError(
             str(path), "there is no such list.", remedy=f"Run `kinetics prepare {dataset}` first."
         )
-    with os_faults(f"reading {path}"):
-        return path.read_text(encoding="utf-8").splitlines()
+    try:
+        with os_faults(f"reading {path}"):
+            return path.read_text(encoding="ascii").splitlines()
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            str(path),
+            f"the list is damaged ({error}).",
+            remedy=f"Run `kinetics prepare {dataset}`.",
+        ) from error
 
 
 def _held_out(layout: Layout) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.manifest import ManifestRow, Status, decode_manifest, encode_manifest
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.io.atomic import os_faults, write_file
@@ -58,11 +59,23 @@ def keep_rows(path: Path, rows: Iterable[ManifestRow]) -> None:
 
 
 def read_retired(path: Path) -> list[ManifestRow]:
-    """Return the rows of the retired manifest at `path`, none if there is no such file."""
+    """Return the rows of the retired manifest at `path`, none if there is no such file.
+
+    Raises:
+        InternalError: The file is damaged; the message names it.
+    """
     if not path.exists():
         return []
     with os_faults(f"reading {path}"):
-        return decode_manifest(path.read_bytes())
+        data = path.read_bytes()
+    try:
+        return decode_manifest(data)
+    except InternalError as error:
+        raise InternalError(
+            f"{path}: {error.message}",
+            remedy="Delete the file and run again: clips that left the list are then made anew if"
+            " they return.",
+        ) from error
 
 
 def taken_down_row(row: ManifestRow, text: str) -> ManifestRow:

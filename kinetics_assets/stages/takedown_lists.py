@@ -50,11 +50,13 @@ def shorten_merged(root: Path, wanted: Wanted, *, dataset: str) -> int:
     history = folder / "history.json"
     try:
         with os_faults(f"reading {history}"):
-            record: dict[str, Any] = json.loads(history.read_bytes())
+            said = json.loads(history.read_bytes())
     except FileNotFoundError:
         return 0  # it is written with the lists
     except ValueError:
-        record = {}  # which version of 700 it was is not known: all lists are looked at
+        said = None
+    # if it is damaged, which version of 700 it was is not known: all lists are looked at
+    record: dict[str, Any] = said if isinstance(said, dict) else {}
     gone = 0
     for name in (dataset,) if dataset else VERSIONS:
         if name not in VERSIONS or (record and name not in record):
@@ -86,8 +88,14 @@ def _shorten_list(layout: Layout, split: Split, kind: ListKind, wanted: Wanted) 
     key = "filename" if kind is ListKind.VIDEOS else "frame_dir"
     gone = _without(text, wanted)[0] if text.is_file() else 0
     if twin.is_file():
-        records: list[dict[str, Any]] = json.loads(twin.read_bytes())
-        kept = [record for record in records if not _names_one(str(record[key]), wanted)]
+        try:
+            with os_faults(f"reading {twin}"):
+                records: list[dict[str, Any]] = json.loads(twin.read_bytes())
+            kept = [record for record in records if not _names_one(str(record[key]), wanted)]
+        except (ValueError, TypeError, LookupError):
+            with os_faults(f"deleting {twin}"):
+                twin.unlink()  # it may name a clip; it is made anew from the manifests
+            return max(gone, 1)
         if len(kept) < len(records):
             write_file(twin, (json.dumps(kept) + "\n").encode())
     return gone
@@ -95,10 +103,12 @@ def _shorten_list(layout: Layout, split: Split, kind: ListKind, wanted: Wanted) 
 
 def _without(text: Path, wanted: Wanted) -> tuple[int, int]:
     """Take the clips out of a list of lines; return how many lines went, and how many stay."""
-    lines = text.read_text(encoding="utf-8").splitlines(keepends=True)
-    stay = [line for line in lines if not _names_one(line.split(" ")[0], wanted)]
+    with os_faults(f"reading {text}"):
+        lines = text.read_bytes().splitlines(keepends=True)
+    paths = (line.split(b" ")[0].decode(errors="replace") for line in lines)
+    stay = [line for line, path in zip(lines, paths, strict=True) if not _names_one(path, wanted)]
     if len(stay) < len(lines):
-        write_file(text, "".join(stay).encode())
+        write_file(text, b"".join(stay))
     return len(lines) - len(stay), len(stay)
 
 

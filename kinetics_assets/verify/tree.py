@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kinetics_assets.core.clips import Split
+from kinetics_assets.core.errors import InternalError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.manifest import decode_manifest
 from kinetics_assets.core.stages import ALL_CLASS_STAGES
@@ -88,8 +89,22 @@ def _row_lines(layout: Layout) -> Iterator[str]:
         for stage in ALL_CLASS_STAGES:
             folder = layout.manifests(split, stage)
             for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else []:
-                for row in decode_manifest(path.read_bytes()):
+                for row in _rows(path):
                     yield f"row {split}/{stage} {_row_text(row)}\n"
+
+
+def _rows(path: Path) -> list[ManifestRow]:
+    """Return the rows of a manifest.
+
+    Raises:
+        InternalError: It is damaged; the message names it.
+    """
+    try:
+        return decode_manifest(path.read_bytes())
+    except InternalError as error:
+        raise InternalError(
+            f"{path}: {error.message}", remedy="Delete the file and run the class again."
+        ) from error
 
 
 def _row_text(row: ManifestRow) -> str:

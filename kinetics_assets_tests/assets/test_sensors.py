@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 from sqlalchemy import Engine, event
 
 from kinetics_assets.assets.datasets import dataset_definitions
@@ -114,3 +115,14 @@ def test_the_setting_decides_whether_it_runs(settings: Settings) -> None:
     off = replace(settings, filelists=ListSettings(sensor=False))
     assert filelists_sensor(settings).default_status is dg.DefaultSensorStatus.RUNNING
     assert filelists_sensor(off).default_status is dg.DefaultSensorStatus.STOPPED
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "[1]", "3"])
+def test_a_cursor_that_the_user_wrote_does_no_harm(
+    cursor: str, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """The cursor is only a memory: the tick is that of a new sensor, and leaves a good one."""
+    touch(settings, Split.TRAIN)
+    splits, after, _ = tick(settings, instance, cursor)
+    assert splits == ["train"]
+    assert tick(settings, instance, after)[0] == []

@@ -65,6 +65,15 @@ def test_auto_stays_what_the_split_was_begun_with(tmp_path: Path) -> None:
     assert not flow_needs_gpu(_settings(tmp_path, "auto"), Split.VAL)
 
 
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_damaged_choice_is_the_steps_to_name(text: str, tmp_path: Path) -> None:
+    """Who leases devices goes on as if nothing was decided; the step itself names the file."""
+    _resolve_to("cuda", tmp_path)
+    settings = _settings(tmp_path, "auto")
+    Layout.of(settings).choices(Split.TRAIN).write_text(text)
+    assert not flow_needs_gpu(settings, Split.TRAIN)
+
+
 def test_auto_is_asked_for_where_there_is_a_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

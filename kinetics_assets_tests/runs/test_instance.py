@@ -124,3 +124,14 @@ def test_materialised_classes_are_told_in_bulk(tmp_path: Path) -> None:
         done = is_materialised(instance, "demo", Split.TRAIN, Stage.VIDEOS, labels)
         assert done == {"zumba"}
         assert is_materialised(instance, "demo", Split.VAL, Stage.VIDEOS, labels) == set()
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff"])
+def test_a_damaged_note_of_limits_is_none(text: bytes, tmp_path: Path) -> None:
+    """Nothing fails, and a limit that is not known to be ours stays as it is."""
+    home = dagster_home(tmp_path)
+    with open_instance(home) as instance:
+        instance.event_log_storage.set_concurrency_slots("network", 7)
+    (home / "pools.json").write_bytes(text)
+    with open_instance(dagster_home(tmp_path)) as instance:
+        assert instance.event_log_storage.get_concurrency_info("network").slot_count == 7

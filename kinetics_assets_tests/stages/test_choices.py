@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.errors import MixedFlow
+from kinetics_assets.core.errors import DamagedFile, MixedFlow
+from kinetics_assets.core.manifest import Status
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.choices import settle_engine, settled_engine
@@ -58,3 +59,28 @@ def test_two_machines_do_not_choose_differently(tmp_path: Path) -> None:
     settle_engine(with_flow(order, engine="cpu"), "cpu")
     assert settled_engine(order) == "cuda"
     assert settled_engine(replace(order, split=Split.VAL)) is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"flow_engine": 3}', "\udcff"])
+def test_a_damaged_choice_is_named_and_not_guessed(text: str, tmp_path: Path) -> None:
+    """Who needs it hears of the file and of the way out, and nobody writes over it."""
+    order = ClassOrder(Settings(root=tmp_path, dataset="demo"), Split.TRAIN, "")
+    path = order.layout.choices(order.split)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    for ask in (settled_engine, lambda order: settle_engine(order, "cpu")):
+        with pytest.raises(DamagedFile, match=r"choices\.json .* Delete it .*flow\.engine"):
+            ask(order)
+    assert path.read_bytes() == text.encode(errors="surrogateescape")
+    assert settled_engine(with_flow(order, engine="cuda")) == "cuda"
+
+
+def test_a_damaged_choice_stops_flow_alone(tmp_path: Path) -> None:
+    """Frames, which would decode for flow too, are made; the step of flow says what is wrong."""
+    order = class_of(tmp_path, {"AAAAAAAAAAA": lambda path: media.plain(path, frames=3)})
+    order = with_flow(order, engine="auto")
+    order.layout.choices(order.split).write_text("{")
+    report = run_stage(Stage.RAWFRAMES, order, beside=[Stage.FLOW])
+    assert [row.status for row in report.rows] == [Status.OK]
+    with pytest.raises(DamagedFile):
+        run_stage(Stage.FLOW, order)

@@ -10,6 +10,7 @@ import pytest
 
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.errors import AnnotationError, SettingsError
+from kinetics_assets.core.filelists import ListKind
 from kinetics_assets.core.label_bridges import merged_names
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
@@ -74,3 +75,13 @@ def test_what_cannot_be_merged_is_refused(names: list[str], tmp_path: Path) -> N
     settings = Settings(tmp_path, "demo")
     with pytest.raises(SettingsError, match="cannot be merged"):
         run_merged_lists([replace(settings, dataset=name) for name in names])
+
+
+def test_a_damaged_list_is_named(versions: list[Settings]) -> None:
+    """The file and the command that writes it anew, instead of a UnicodeDecodeError."""
+    path = Layout.of(versions[1]).filelist(Split.TRAIN, ListKind.VIDEOS)
+    path.write_bytes(b"\xff" + path.read_bytes())
+    with pytest.raises(AnnotationError, match="damaged") as caught:
+        run_merged_lists(versions)
+    assert str(path) in caught.value.message
+    assert "kinetics prepare kinetics600" in caught.value.remedy

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kinetics_assets.core.clips import Split
-from kinetics_assets.core.errors import DiskFull, PermissionDenied
+from kinetics_assets.core.errors import DiskFull, InternalError, PermissionDenied
 from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.reasons import Reason
 from kinetics_assets.core.settings import (
@@ -322,3 +322,16 @@ def test_only_the_named_reasons_are_tried_before_their_time(order: ClassOrder) -
     report = run_stage(Stage.VIDEOS, order, retry_now=True, retry_reasons=[Reason.NOT_AT_SOURCE])
     attempts = {row.clip: row.attempts for row in report.rows}
     assert (attempts[failed[0].clip], attempts[failed[1].clip]) == (1, 2)
+
+
+def test_a_damaged_retired_manifest_is_named(order: ClassOrder) -> None:
+    """The file and the way out are in the message, as for a manifest; nothing is written over."""
+    path = order.layout.retired_manifest(order.split, Stage.VIDEOS, order.label)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(InternalError, match=r"damaged.*Delete the file") as caught:
+        run_stage(Stage.VIDEOS, order)
+    assert str(path) in caught.value.message
+    assert path.read_bytes() == b"PAR1"
+    path.unlink()
+    assert any(row.status is Status.OK for row in run_stage(Stage.VIDEOS, order).rows)

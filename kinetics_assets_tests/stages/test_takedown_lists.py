@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from kinetics_assets.core.clips import Split
+from kinetics_assets.core.filelists import ListKind
+from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings
 from kinetics_assets.stages.merged_lists import run_merged_lists
 from kinetics_assets_tests.merged_versions import three_versions, video
-from kinetics_assets_tests.stages.taken_down import taken
+from kinetics_assets_tests.stages.taken_down import ok_clip, taken
 from kinetics_assets_tests.trees import files_and_times
 
 
@@ -80,4 +83,25 @@ def test_a_second_takedown_changes_no_byte_of_them(versions: list[Settings]) -> 
 def test_a_damaged_history_holds_no_takedown_back(versions: list[Settings]) -> None:
     """The lines go, whatever is known of the lists."""
     (versions[0].root / "kinetics710" / "history.json").write_text("{")
+    assert taken(versions, video(1)).merged_lines == 1
+
+
+def test_damaged_lists_hold_no_takedown_back(datasets: list[Settings]) -> None:
+    """Of a list that cannot be read nothing is believed; it is made anew without the clip."""
+    settings, layout = datasets[0], Layout.of(datasets[0])
+    clip = ok_clip(settings)
+    text, twin = (
+        layout.filelist(Split.TRAIN, ListKind.VIDEOS, suffix=suffix) for suffix in (".txt", ".json")
+    )
+    text.write_bytes(b"\xff\xfe\n" + text.read_bytes())
+    twin.write_text(f'[{{"filename": "{clip.name}.mp4"')
+    assert taken(datasets, clip.name, dataset=settings.dataset).lines
+    assert clip.name.encode() not in text.read_bytes() + twin.read_bytes()
+    assert b"\xff" not in text.read_bytes()
+    assert len(json.loads(twin.read_bytes())) == len(text.read_bytes().splitlines())
+
+
+def test_a_history_of_another_kind_holds_no_takedown_back(versions: list[Settings]) -> None:
+    """Regression: JSON that is no table ended as an AttributeError."""
+    (versions[0].root / "kinetics710" / "history.json").write_text("[3]")
     assert taken(versions, video(1)).merged_lines == 1
