@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.uint32]
 
-SMALL: Final = 32
-"""Coefficients from -32 to 31 have their whole entries in a table."""
+END: Final = -128
+"""Stands for the end of a block among coefficients, which are larger."""
+ROW: Final = 64
+"""Entries of a coefficient, by the places that it lies behind the one before."""
+TOO_LONG: Final = 60
+"""Instead of an entry's length, where there are more zeros before it than codes have; as a length
+it would not go with any other, so nobody has to ask twice."""
+_ZEROS: Final = 16
 _QUANTISER, _HUFFMAN, _SCAN = 0xDB, 0xC4, 0xDA
 _SIDE: Final = 8
 _UNIT_BITS, _DROPPED_BITS = 14, 11
@@ -37,9 +43,10 @@ class ScanTables:
     """(2, 3, 64): see `division`."""
     codes: Codes
     """(2, 2, 256): codes of DC and AC symbols, their length in the low byte; 0 has none."""
-    small: Codes
-    """(2, 16, 64): code and value together of AC coefficients from -32 to 31, by the number of
-    zeros before them; the length in the low byte."""
+    entries: Codes
+    """(2, 256, 64): code and value together of AC coefficients, from `END` on, by the number of
+    places that they lie behind the one before; the length in the low byte, or `TOO_LONG`. The
+    places of `END` go on in the next row: there are 65."""
 
 
 def scan_tables(picture: bytes) -> ScanTables:
@@ -63,7 +70,7 @@ def scan_tables(picture: bytes) -> ScanTables:
     except KeyError as error:
         raise ValueError(f"A table is missing: {error}.") from error
     end = segments[-1][2]
-    return ScanTables(picture[:end], steps, ordered, np.stack([_small(c[1]) for c in ordered]))
+    return ScanTables(picture[:end], steps, ordered, np.stack([_entries(c[1]) for c in ordered]))
 
 
 def division(divisor: int) -> tuple[int, int, int]:
@@ -141,12 +148,17 @@ def _all_divisions(steps: NDArray[np.int64]) -> NDArray[np.uint16]:
     return found
 
 
-def _small(codes: Codes) -> Codes:
-    """Return the whole entries of small coefficients, behind up to fifteen zeros."""
-    found = np.zeros((16, 2 * SMALL), np.uint32)
-    for value in range(-SMALL, SMALL):
+def _entries(codes: Codes) -> Codes:
+    """Return the whole entries of coefficients from -126 to 126, and those of a block's end."""
+    found = np.full((2 * -END, ROW), TOO_LONG, np.uint32)
+    zeros = np.arange(ROW - 1)
+    for value in range(END + 2, -END - 1):
         size = abs(value).bit_length()
         low = (value - (value < 0)) & ((1 << size) - 1)
-        entries = codes[np.arange(16) << 4 | size].astype(np.int64)
-        found[:, SMALL + value] = ((entries >> 8) << size | low) << 8 | ((entries & 255) + size)
+        entries = codes[(zeros & 15) << 4 | size].astype(np.int64)
+        whole = ((entries >> 8) << size | low) << 8 | ((entries & 255) + size)
+        found[value - END, 1:] = np.where(zeros < _ZEROS, whole, TOO_LONG)
+    # no mark is needed behind the last place of a block, nor behind a mark
+    found.reshape(-1)[:2] = 0
+    found.reshape(-1)[2 : ROW + 1] = codes[0]
     return found

@@ -67,6 +67,12 @@ def frame_encoder(
             if frame.format.name in _PLAIN and (
                 given == target or (averages and not _grows(given, target))
             ):
+                if encoder.is_compiled:
+                    rows = [(plane.buffer_ptr, plane.line_size) for plane in frame.planes]
+                    shape = (given.height_px, given.width_px)
+                    return encoder.encode_rows(
+                        rows, shape=shape, is_full=tags.is_full, matrix=matrix
+                    )
                 planes = [plane_pixels(plane) for plane in frame.planes]
                 return encoder.encode(planes, is_full=tags.is_full, matrix=matrix)
             if matrix is None and not frame.format.is_rgb:

@@ -21,7 +21,8 @@ from kinetics_assets.engines.cpu_compiled.frames import (
     SOURCES,
     CompiledFrames,
     Drawing,
-    ScanWriter,
+    ScanRoom,
+    half,
 )
 from kinetics_assets.engines.jpeg_tables import ScanTables, scan_tables
 from kinetics_assets.engines.planes import Canvas
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from kinetics_assets.engines.cpu_compiled.frames import Rows
+
     Plane = NDArray[np.uint8]
 
 _SMALLEST_PX: Final = 16
@@ -40,16 +43,22 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 class PictureEncoder:
-    """Makes pictures of one size and quality."""
+    """Makes pictures of one size and quality.
+
+    Attributes:
+        is_compiled: Whether `encode_rows` can be called.
+    """
 
     def __init__(self, size: Size, *, quality: int, library: Path | None = None) -> None:
         """Prepare; `library` is a file of `frames_library`."""
         self._canvas, self._quality = Canvas(size), quality
         self._code = _loaded(library)
-        self._drawing: tuple[list[tuple[int, int]], Drawing] | None = None
-        self._writer: ScanWriter | None = None
+        self.is_compiled = self._code is not None
+        self._drawing: Drawing | None = None
+        self._drawn: object = None
+        self._room: ScanRoom | None = None
         if self._code is not None and quality <= BEST_QUALITY and size.short_px >= _SMALLEST_PX:
-            self._writer = ScanWriter(self._canvas, _tables(size, quality), self._code)
+            self._room = ScanRoom(self._canvas, _tables(size, quality))
 
     def encode(
         self,
@@ -64,28 +73,56 @@ class PictureEncoder:
             sources: Luma, blue and red, (H, W) each, rows maybe apart; none smaller than wanted.
             is_full: Whether they have full range.
             matrix: Shares of red and blue in luma, where the matrix is not that of a JPEG.
+
+        Raises:
+            ValueError: Planes are not what compiled code can read.
         """
-        if self._code is None:
-            in_numpy.fill(self._canvas, sources, is_full=is_full)
-            if matrix is not None:
-                in_numpy.to_bt601(self._canvas, matrix=matrix)
-        else:
-            drawing = self._drawing_for([plane.shape for plane in sources])
-            drawing.fill([_rows_of(plane) for plane in sources], is_full=is_full)
-            if matrix is not None:
-                drawing.to_bt601(matrix)
-        data = self._writer.encode() if self._writer is not None else None
-        return data or encode_planes(*self._canvas.views(), quality=self._quality)
+        if self.is_compiled:
+            shape = (sources[0].shape[0], sources[0].shape[1])
+            if any(plane.shape != half(shape) for plane in sources[1:]):
+                raise ValueError(f"No 4:2:0 frame: {[plane.shape for plane in sources]}.")
+            rows = [_rows_of(plane) for plane in sources]
+            return self.encode_rows(rows, shape=shape, is_full=is_full, matrix=matrix)
+        in_numpy.fill(self._canvas, sources, is_full=is_full)
+        if matrix is not None:
+            in_numpy.to_bt601(self._canvas, matrix=matrix)
+        return self._encoded()
 
-    def _drawing_for(self, shapes: list[tuple[int, ...]]) -> Drawing:
-        """Return what draws frames whose planes have these shapes."""
-        if self._drawing is None or self._drawing[0] != shapes:
-            pairs = [(shape[0], shape[1]) for shape in shapes]
-            self._drawing = pairs, Drawing(self._canvas, pairs, self._code)
-        return self._drawing[1]
+    def encode_rows(
+        self,
+        rows: Sequence[Rows],
+        *,
+        shape: tuple[int, int],
+        is_full: bool,
+        matrix: tuple[float, float] | None = None,
+    ) -> bytes:
+        """Return the JPEG of a 4:2:0 frame that lies somewhere in memory.
+
+        Args:
+            rows: Of luma, blue and red: address of the first row, distance of rows in bytes.
+            shape: (H, W) of luma.
+            is_full: As of `encode`.
+            matrix: As of `encode`.
+
+        Raises:
+            ValueError: There is no compiled code.
+        """
+        wanted = (shape, is_full, matrix)
+        if self._drawing is None or self._drawn != wanted:
+            if self._code is None:
+                raise ValueError("There is no compiled code.")
+            self._drawing = Drawing(
+                self._canvas, shape, self._code, is_full=is_full, matrix=matrix, room=self._room
+            )
+            self._drawn = wanted
+        return self._drawing.draw(*rows) or self._encoded()
+
+    def _encoded(self) -> bytes:
+        """Return what is on the canvas, encoded by libjpeg-turbo."""
+        return encode_planes(*self._canvas.views(), quality=self._quality)
 
 
-def _rows_of(plane: Plane) -> tuple[int, int]:
+def _rows_of(plane: Plane) -> Rows:
     """Return the address of the first row of `plane` and the distance of its rows, in bytes.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinetics_assets.engines.jpeg_tables import SMALL, division, scan_tables
+from kinetics_assets.engines.jpeg_tables import END, division, scan_tables
 from kinetics_assets.media.jpeg import encode_gray, encode_planes
 
 
@@ -37,8 +37,8 @@ def test_the_header_is_that_of_the_picture() -> None:
         used = codes[codes > 0]
         assert sum(2.0 ** -float(entry & 255) for entry in used) < 1
     # no zeros, value -1: one bit, 0, behind the code of run 0 and size 1
-    code, small = int(tables.codes[0, 1, 0x01]), int(tables.small[0, 0, SMALL - 1])
-    assert small == ((code >> 8) << 1) << 8 | (code & 255) + 1
+    code, whole = int(tables.codes[0, 1, 0x01]), int(tables.entries[0, -1 - END, 1])
+    assert whole == ((code >> 8) << 1) << 8 | (code & 255) + 1
 
 
 @pytest.mark.parametrize(

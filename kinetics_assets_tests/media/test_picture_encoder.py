@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinetics_assets.core.geometry import Size
 from kinetics_assets.core.settings import FrameRecipe
 from kinetics_assets.engines.cpu_compiled import compiler
-from kinetics_assets.engines.cpu_compiled.frames import CompiledFrames, ScanWriter
+from kinetics_assets.engines.cpu_compiled.frames import CompiledFrames, Drawing, ScanRoom
 from kinetics_assets.engines.jpeg_tables import scan_tables
 from kinetics_assets.engines.planes import BT709, Canvas
 from kinetics_assets.media.jpeg import encode_planes
@@ -92,11 +92,18 @@ def test_what_has_no_code_is_not_written(library: Path) -> None:
     """Black in steps of one is -1024, one more than baseline JPEG has: libjpeg-turbo is asked."""
     canvas = Canvas(Size(16, 16))
     tables = scan_tables(encode_planes(*canvas.views(), quality=97))
-    writer = ScanWriter(canvas, tables, CompiledFrames(library))
-    assert writer.encode() is None
-    for plane in canvas.planes:
-        plane[:] = 128
-    assert writer.encode() == encode_planes(*canvas.views(), quality=97)
+    drawing = Drawing(
+        canvas,
+        (16, 16),
+        CompiledFrames(library),
+        is_full=True,
+        matrix=None,
+        room=ScanRoom(canvas, tables),
+    )
+    for level, has_code in ((0, False), (128, True)):
+        planes = [np.full(plane.shape, level, np.uint8) for plane in canvas.planes]
+        found = drawing.draw(*((plane.ctypes.data, plane.strides[0]) for plane in planes))
+        assert found == (encode_planes(*canvas.views(), quality=97) if has_code else None)
 
 
 @pytest.mark.parametrize(("given", "wanted"), SHRINKING)
@@ -127,6 +134,8 @@ def test_planes_that_cannot_be_read_are_refused(library: Path) -> None:
     encoder = PictureEncoder(Size(16, 16), quality=95, library=library)
     with pytest.raises(ValueError, match="Cannot read"):
         encoder.encode((luma[:, ::-1], blue, red), is_full=True)
+    with pytest.raises(ValueError, match=r"No 4:2:0 frame"):
+        encoder.encode((luma, blue[1:], red), is_full=True)
     with pytest.raises(ValueError, match="Cannot read"):
         encoder.encode((luma.astype(np.uint16), blue, red), is_full=True)
 

@@ -15,16 +15,18 @@ import numpy as np
 from kinetics_assets.engines import planes as in_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from kinetics_assets.engines.jpeg_tables import ScanTables
-    from kinetics_assets.engines.planes import Canvas, Taps
+    from kinetics_assets.engines.planes import Canvas, Levels, Taps
 
     Plane = NDArray[np.uint8]
+    Rows = tuple[int, int]
+    """Address of the first row of a plane, and the distance of its rows in bytes."""
 
-SOURCES: Final = tuple(Path(__file__).with_name(name) for name in ("planes.cpp", "jpeg.cpp"))
+SOURCES: Final = tuple(
+    Path(__file__).with_name(name) for name in ("planes.cpp", "jpeg.cpp", "picture.cpp")
+)
 BEST_QUALITY: Final = 95
 """Above it libjpeg-turbo transforms in another way."""
 _EIGHT: Final = 8
@@ -37,7 +39,31 @@ _LARGEST_GROUP: Final = 6 * 64 * 4
 """Bytes of a group of 16 x 16 pixels at most: no coefficient takes more than 26 bits."""
 _LIKELY: Final = 2
 """Bytes of a pixel that no picture but noise of the best quality takes."""
-_INT, _PITCH, _START = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
+_INT, _LONG, _START = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
+
+
+class _Plane(ctypes.Structure):
+    """As in picture.cpp."""
+
+    _fields_ = (
+        ("target", _START),
+        ("target_pitch", _LONG),
+        *((name, _START) for name in ("down_first", "down_shares", "across_first")),
+        *((name, _START) for name in ("across_shares", "line")),
+        *((name, _INT) for name in ("down_taps", "across_taps", "source_width", "height", "width")),
+        *((name, _INT) for name in ("full_height", "black", "gain", "neutral")),
+    )
+
+
+class _Picture(ctypes.Structure):
+    """As in picture.cpp."""
+
+    _fields_ = (
+        ("planes", _Plane * 3),
+        *((name, _START) for name in ("matrix_shares", "matrix_line", "steps", "codes")),
+        *((name, _START) for name in ("entries", "scratch", "out")),
+        ("room", _LONG),
+    )
 
 
 class CompiledFrames:
@@ -49,109 +75,115 @@ class CompiledFrames:
         Raises:
             OSError: It cannot be loaded.
         """
-        functions = ctypes.CDLL(str(library))
-        self.plane = functions.kinetics_plane
-        self.plane.argtypes = [_START, _PITCH, _INT, _START, _PITCH, *[_INT] * 6]
-        self.plane.argtypes += [_START, _START, _INT, _START, _START, _INT, _START]
-        self.matrix = functions.kinetics_matrix
-        self.matrix.argtypes = [_START, _START, _START, _PITCH, _INT, _START, _START]
-        self.plane.restype = self.matrix.restype = None
-        self.scan = functions.kinetics_scan
-        self.scan.argtypes = [
-            _START,
-            _START,
-            _START,
-            _PITCH,
-            _INT,
-            _INT,
-            *[_START] * 5,
-            ctypes.c_int64,
-        ]
-        self.scan.restype = ctypes.c_int64
+        self.picture = ctypes.CDLL(str(library)).kinetics_picture
+        self.picture.argtypes = [ctypes.POINTER(_Picture), *[_START, _LONG] * 3]
+        self.picture.restype = _LONG
+
+
+class ScanRoom:
+    """Memory that a scan is written to, and its tables."""
+
+    def __init__(self, canvas: Canvas, tables: ScanTables) -> None:
+        """Make room for pictures on `canvas` with `tables` of their size."""
+        luma = canvas.planes[0]
+        row = luma.shape[1] // _GROUP * _LARGEST_GROUP
+        header = np.frombuffer(tables.header, np.uint8)
+        self.tables, self.header = tables, len(header)
+        self.scratch = np.empty(row + _MARGIN, np.uint8)
+        # a row of groups is begun where there is room for the largest; bytes double at worst
+        self.out = np.empty(len(header) + _LIKELY * luma.size + 2 * row + _MARGIN, np.uint8)
+        self.out[: len(header)] = header
+        self.bytes = len(self.out) - len(header) - 2 * row - _MARGIN
 
 
 class Drawing:
-    """Draws frames of one size on a canvas: the compiled `planes.fill` and `planes.to_bt601`."""
+    """Draws frames of one size on a canvas and encodes them.
 
-    def __init__(self, canvas: Canvas, shapes: Sequence[tuple[int, int]], code: Any) -> None:  # noqa: ANN401 - ctypes
-        """Prepare for frames whose planes have these `shapes`, (H, W), on `canvas`.
+    It is the compiled `planes.fill` and `planes.to_bt601`, and gives the bytes of libjpeg-turbo.
+    """
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        shape: tuple[int, int],
+        code: CompiledFrames,
+        *,
+        is_full: bool,
+        matrix: tuple[float, float] | None,
+        room: ScanRoom | None,
+    ) -> None:
+        """Prepare for 4:2:0 frames whose luma has this `shape`, (H, W), on `canvas`.
 
         Args:
             canvas: Its planes must live as long.
-            shapes: Of luma, blue and red.
-            code: A `CompiledFrames`.
+            shape: Not smaller than the canvas.
+            code: Does it.
+            is_full: Whether they have full range.
+            matrix: Shares of red and blue in luma, where the matrix is not that of a JPEG.
+            room: Where pictures are written; None draws only.
         """
-        self._code, self._canvas = code, canvas
-        self._matrix_line = np.empty(canvas.planes[1].shape[1], np.int16)
-        self._planes = [
-            _PlaneCall(shape, plane, wanted)
-            for shape, plane, wanted in zip(shapes, canvas.planes, canvas.shapes, strict=True)
-        ]
-
-    def fill(self, sources: Sequence[tuple[int, int]], *, is_full: bool) -> None:
-        """Draw the planes that begin at these addresses, with these distances of rows in bytes."""
-        for index, ((address, pitch), call) in enumerate(zip(sources, self._planes, strict=True)):
+        self._code, self._room = code.picture, room
+        picture = _Picture()
+        self._kept: list[object] = [canvas, code]
+        for index, (plane, wanted) in enumerate(zip(canvas.planes, canvas.shapes, strict=True)):
+            given = half(shape) if index else shape
             levels = (in_numpy.colour_levels if index else in_numpy.luma_levels)(is_full=is_full)
-            self._code.plane(address, pitch, *call.before, *levels, *call.behind)
+            picture.planes[index] = self._plane(given, plane, wanted, levels)
+        if matrix is not None:
+            picture.matrix_shares = self._address(in_numpy.bt601_shares(matrix))
+            picture.matrix_line = self._address(np.empty(canvas.planes[1].shape[1], np.int16))
+        if room is not None:
+            tables = room.tables
+            picture.steps, picture.codes = self._address(tables.steps), self._address(tables.codes)
+            picture.entries = self._address(tables.entries)
+            picture.scratch = self._address(room.scratch)
+            picture.out, picture.room = self._address(room.out) + room.header, room.bytes
+        self._picture = ctypes.pointer(picture)
 
-    def to_bt601(self, matrix: tuple[float, float]) -> None:
-        """Turn the picture on the canvas from another matrix into that of a JPEG."""
-        luma, blue, red = (plane.ctypes.data for plane in self._canvas.planes)
-        height, pitch = self._canvas.planes[1].shape
-        shares = in_numpy.bt601_shares(matrix)
-        line = self._matrix_line.ctypes.data
-        self._code.matrix(luma, blue, red, pitch, height, shares.ctypes.data, line)
+    def draw(self, luma: Rows, blue: Rows, red: Rows) -> bytes | None:
+        """Draw a frame; return its picture, None if it must be encoded in another way.
 
+        It is too large for the room, or needs codes that a JPEG does not have, or there is no room.
+        """
+        size = self._code(self._picture, *luma, *blue, *red)
+        if self._room is None or size < 0:
+            return None
+        return self._room.out[: self._room.header + size].tobytes()
 
-class ScanWriter:
-    """Encodes what is on a canvas: the bytes that libjpeg-turbo gives."""
-
-    def __init__(self, canvas: Canvas, tables: ScanTables, code: Any) -> None:  # noqa: ANN401 - ctypes
-        """Prepare for pictures on `canvas` with `tables` of their size, with a `CompiledFrames`."""
-        self._code, self._kept = code, (canvas, tables)
-        luma, blue, red = canvas.planes
-        row = luma.shape[1] // _GROUP * _LARGEST_GROUP
-        header = np.frombuffer(tables.header, np.uint8)
-        self._scratch = np.empty(row + _MARGIN, np.uint8)
-        # a row of groups is begun where there is room for the largest; bytes double at worst
-        self._out = np.empty(len(header) + _LIKELY * luma.size + 2 * row + _MARGIN, np.uint8)
-        self._out[: len(header)] = header
-        self._header = len(header)
-        self._arguments = (
-            *(plane.ctypes.data for plane in (luma, blue, red)),
-            blue.shape[1],
-            canvas.size.height_px,
-            canvas.size.width_px,
-            *(table.ctypes.data for table in (tables.steps, tables.codes, tables.small)),
-            self._scratch.ctypes.data,
-            self._out.ctypes.data + self._header,
-            len(self._out) - self._header - 2 * row - _MARGIN,
-        )
-
-    def encode(self) -> bytes | None:
-        """Return the picture; None if it is too large, or needs codes that JPEG does not have."""
-        size = self._code.scan(*self._arguments)
-        return None if size < 0 else self._out[: self._header + size].tobytes()
-
-
-class _PlaneCall:
-    """Arguments of the compiled function for one plane, and the memory behind them."""
-
-    def __init__(self, shape: tuple[int, int], plane: Plane, wanted: tuple[int, int]) -> None:
+    def _plane(
+        self, given: tuple[int, int], plane: Plane, wanted: tuple[int, int], levels: Levels
+    ) -> _Plane:
         height, width = wanted
-        self.before = (shape[1], plane.ctypes.data, plane.shape[1], height, width, plane.shape[0])
-        if shape == wanted:
-            self.behind: tuple[int | None, ...] = (None, None, 0, None, None, 0, None)
-            return
-        down = in_numpy.area_taps(shape[0], height)
-        across = _up_to_eights(in_numpy.area_taps(shape[1], width))
-        line = np.empty(shape[1] + across.shares.shape[1] + _EIGHT, np.int16)
-        self._kept = (down, across, line)
-        self.behind = (*_of_taps(down), *_of_taps(across), line.ctypes.data)
+        made = _Plane(
+            target=plane.ctypes.data,
+            target_pitch=plane.shape[1],
+            source_width=given[1],
+            height=height,
+            width=width,
+            full_height=plane.shape[0],
+            black=levels.black,
+            gain=levels.gain,
+            neutral=levels.neutral,
+        )
+        if given != wanted:
+            down = in_numpy.area_taps(given[0], height)
+            across = _up_to_eights(in_numpy.area_taps(given[1], width))
+            made.down_first, made.down_shares = map(self._address, (down.first, down.shares))
+            made.across_first = self._address(across.first)
+            made.across_shares = self._address(across.shares)
+            made.down_taps, made.across_taps = down.shares.shape[1], across.shares.shape[1]
+            made.line = self._address(np.empty(given[1] + made.across_taps + _EIGHT, np.int16))
+        return made
+
+    def _address(self, array: NDArray[Any]) -> int:
+        """Return where `array` lies, and keep it there."""
+        self._kept.append(array)
+        return int(array.ctypes.data)
 
 
-def _of_taps(taps: Taps) -> tuple[int, int, int]:
-    return taps.first.ctypes.data, taps.shares.ctypes.data, taps.shares.shape[1]
+def half(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of colour in a 4:2:0 frame whose luma has this `shape`."""
+    return -(-shape[0] // 2), -(-shape[1] // 2)
 
 
 def _up_to_eights(taps: Taps) -> Taps:
