@@ -3,7 +3,8 @@
 // and then gray.cpp give. All arithmetic is that of integers, so no compiler option changes it.
 //
 // Why it is fast: a source row that no target row reads is not converted, nothing as large as the
-// frame is written between the steps, and 16 bits are enough for each of them.
+// frame is written between the steps, 16 bits are enough for each of them, and rows are asked for
+// before they are needed: no processor guesses which ones are left out.
 
 #include <cstdint>
 #include <cstring>
@@ -40,7 +41,8 @@ struct Frame {
     int width;
 };
 
-constexpr int BLOCK = 32;       // pixels that are made at once
+constexpr int BLOCK = 32;         // pixels that are made at once
+constexpr int LINE = 64;          // bytes that come from memory at once
 constexpr int NEUTRAL = 8 * 128;  // no colour, in eighths of a level
 
 inline int level_of(int value) { return value < 0 ? 0 : value > 255 ? 255 : value; }
@@ -55,9 +57,18 @@ std::uint8_t luma_of(int luma, int blue, int red, const Factors& by) {
     return static_cast<std::uint8_t>((3735 * b + 19235 * g + 9798 * r + (1 << 14)) >> 15);
 }
 
-// Rows `first` to `first` + ROWS - 1, which share their colour, in grey, rounded half up.
+inline void ask_for(const std::uint8_t* at) {
+    _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+}
+
+// Rows `first` to `first` + ROWS - 1, which share their colour, in grey, rounded half up. As many
+// from `next` on are wanted soon.
 template <int ROWS>
-void luma_rows(const Frame& frame, int first, const Factors& by, std::uint8_t* const* gray) {
+void luma_rows(const Frame& frame, int first, int next, const Factors& by,
+               std::uint8_t* const* gray) {
+    const std::uint8_t* next_luma = frame.luma + next * frame.luma_pitch;
+    const std::uint8_t* next_blue = frame.blue + (next >> 1) * frame.blue_pitch;
+    const std::uint8_t* next_red = frame.red + (next >> 1) * frame.red_pitch;
     const std::uint8_t* luma = frame.luma + first * frame.luma_pitch;
     const std::uint8_t* blue = frame.blue + (first >> 1) * frame.blue_pitch;
     const std::uint8_t* red = frame.red + (first >> 1) * frame.red_pitch;
@@ -85,6 +96,10 @@ void luma_rows(const Frame& frame, int first, const Factors& by, std::uint8_t* c
             const __m256i value = _mm256_cvtepu8_epi16(load_half(row + x / 2));
             return _mm256_sub_epi16(_mm256_slli_epi16(value, 3), neutral);
         };
+        if (x % LINE == 0) {
+            for (int row = 0; row < ROWS; ++row) ask_for(next_luma + row * frame.luma_pitch + x);
+            ask_for(x % (2 * LINE) ? next_red + x / 2 : next_blue + x / 2);
+        }
         const __m256i u = colour(blue), v = colour(red);
         const __m256i r = _mm256_mulhi_epi16(v, red_of_red);
         const __m256i b = _mm256_mulhi_epi16(u, blue_of_blue);
@@ -180,7 +195,7 @@ void kinetics_luma_420(const Frame* frame, const Factors* by, int height, std::u
     for (int y = 0; y < height; y += 2) {
         std::uint8_t* at = target + static_cast<std::int64_t>(y) * frame->width;
         std::uint8_t* const rows[2] = {at, at + frame->width};
-        luma_rows<2>(*frame, y, *by, rows);
+        luma_rows<2>(*frame, y, y, *by, rows);
     }
 }
 
@@ -205,19 +220,21 @@ void kinetics_gray_420(const Frame* frame, const Factors* by, std::uint8_t* targ
             std::swap(kept[0], kept[1]);
             std::swap(source[0], source[1]);
         }
+        const int soon = y + 1 < target_height ? y + 1 : y;
+        const int next_above = down[soon], next_below = down[target_height + soon];
         const bool wants_above = source[0] != above;
         const bool wants_below = above != below && source[1] != below;
         if (wants_above && wants_below && above + 1 == below && above % 2 == 0) {
-            luma_rows<2>(*frame, above, *by, line);
+            luma_rows<2>(*frame, above, next_above, *by, line);
             keep(0, above, line[0]);
             keep(1, below, line[1]);
         } else {
             if (wants_above) {
-                luma_rows<1>(*frame, above, *by, line);
+                luma_rows<1>(*frame, above, next_above, *by, line);
                 keep(0, above, line[0]);
             }
             if (wants_below) {
-                luma_rows<1>(*frame, below, *by, line);
+                luma_rows<1>(*frame, below, next_below, *by, line);
                 keep(1, below, line[0]);
             }
         }
