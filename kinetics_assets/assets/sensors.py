@@ -52,7 +52,7 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def fresh(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         asked = read_cursor(context)
-        requests, waits = [], []
+        requests, waits, unknown = [], [], []
 
         @cache
         def under_way() -> Sequence[dg.DagsterRun]:
@@ -61,10 +61,14 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
 
         try:
             seen = list(changed_exclusions(context.instance, settings))
-            states = {s: lists_state(settings, Layout.of(settings), s) for s in Split}
-        except KineticsError as error:
-            return dg.SkipReason(f"No lists are asked for: {error}")
-        for split, digest in states.items():
+        except KineticsError:
+            seen = []  # each split that leaves these clips out says why
+        for split in Split:
+            try:
+                digest = lists_state(settings, Layout.of(settings), split)
+            except KineticsError as error:
+                unknown.append(f"{split}: {error}".rstrip("."))
+                continue
             reason = _why_not(context.instance, settings, split, digest=digest, asked=asked)
             busy = None if reason else _run_of_split(under_way(), settings, split)
             if busy:
@@ -80,8 +84,10 @@ def filelists_sensor(settings: Settings) -> dg.SensorDefinition:
                 )
             )
         if not requests:
-            why = dg.SkipReason("; ".join(waits) + ".")
+            why = dg.SkipReason("; ".join([*unknown, *waits]) + ".")
             return dg.SensorResult(skip_reason=why, asset_events=seen) if seen else why
+        for told in unknown:  # a tick that asks for runs has no reason to skip
+            context.log.warning("No lists are asked for of %s.", told)
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked), asset_events=seen)
 
     return fresh

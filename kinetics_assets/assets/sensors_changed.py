@@ -20,7 +20,7 @@ from kinetics_assets.assets.sensors_editions import UNDER_WAY
 from kinetics_assets.core.annotations import hash_of_names
 from kinetics_assets.core.classes import class_names
 from kinetics_assets.core.clips import ClipId, Split
-from kinetics_assets.core.errors import AnnotationError
+from kinetics_assets.core.errors import AnnotationError, KineticsError
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings, digest
 from kinetics_assets.core.stages import ALL_CLASS_STAGES, OPTIONAL_STAGES, Stage
@@ -90,7 +90,10 @@ def changed_classes_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.Sensor
     def changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         cursor: dict[str, dict[str, str]] = read_cursor(context)
         settled, asked = cursor.get("settled", {}), cursor.get("asked", {})
-        changes, is_all = _changes(settings, settled)
+        try:
+            changes, is_all = _changes(settings, settled)
+        except KineticsError as error:
+            return dg.SkipReason(f"Which classes changed cannot be told: {error}")
         new = [change for change in changes if asked.get(change.place) != change.run_key]
         places = {change.place for change in changes}
         if is_all:

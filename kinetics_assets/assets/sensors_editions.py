@@ -10,7 +10,7 @@ import dagster as dg
 
 from kinetics_assets.assets.jobs import annotations_job_name
 from kinetics_assets.assets.partitions import annotations_key
-from kinetics_assets.core.errors import KineticsError
+from kinetics_assets.core.errors import AnnotationError, KineticsError, RateLimited
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings, digest
 
@@ -53,18 +53,18 @@ def editions_sensor(settings: Settings) -> dg.SensorDefinition:
         from kinetics_assets.io.annotation_store import splits_present
         from kinetics_assets.stages.annotations import look_for_edition
 
-        if not splits_present(Layout.of(settings)):
-            return dg.SkipReason(
-                f"There are no lists yet: materialise {settings.dataset}/annotations first."
-            )
-        busy = _run_of_lists(context.instance, settings)
-        if busy:
-            return dg.SkipReason(f"Waiting for run {busy[:8]}, which fetches the lists, to end.")
         try:
+            if not splits_present(Layout.of(settings)):
+                return dg.SkipReason(
+                    f"There are no lists yet: materialise {settings.dataset}/annotations first."
+                )
+            busy = _run_of_lists(context.instance, settings)
+            if busy:
+                return dg.SkipReason(f"Waiting for run {busy[:8]}, which fetches the lists.")
             found = look_for_edition(settings)
         except KineticsError as error:
             # an outage, half an upload, a full disk: nothing was changed, and the next look tells
-            return dg.SkipReason(f"The lists cannot be had: {error}")
+            return dg.SkipReason(_told(error, hours=hours))
         if not found.splits:
             said = ", ".join(found.not_changed) or "the source"
             return dg.SkipReason(f"No new edition: {said} has what is here.")
@@ -86,6 +86,17 @@ def editions_sensor(settings: Settings) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=[request], cursor=f"{count + 1} {edition}")
 
     return editions
+
+
+def _told(error: KineticsError, *, hours: float) -> str:
+    """Return why nothing is known of the source, and what comes next: the user need do nothing."""
+    passes = isinstance(error, RateLimited) or (isinstance(error, AnnotationError) and error.passes)
+    said = [
+        f"The lists cannot be had: {error.message}",
+        f"The next look is in {hours:g} hours.",
+        "" if passes else error.remedy,
+    ]
+    return " ".join(filter(None, said))
 
 
 def _run_of_lists(instance: dg.DagsterInstance, settings: Settings) -> str | None:

@@ -221,12 +221,20 @@ class AnnotationError(InputError):
     """An annotation list as a whole cannot be read; names the file and, if known, the line."""
 
     def __init__(
-        self, name: str, problem: str, *, line: int | None = None, remedy: str = ""
+        self,
+        name: str,
+        problem: str,
+        *,
+        line: int | None = None,
+        remedy: str = "",
+        passes: bool = False,
     ) -> None:
-        """Point at `name` (a file or URL) and the 1-based `line`."""
+        """Point at `name` (a file or URL) and the 1-based `line`; an outage `passes` by itself."""
         where = f"{name}, line {line}" if line is not None else name
-        self.line = line
-        super().__init__(f"{where}: {problem}", remedy=remedy)
+        self.line, self.passes = line, passes
+        super().__init__(
+            problem if problem.startswith(where) else f"{where}: {problem}", remedy=remedy
+        )
 
 
 class ArchiveRefused(InputError):

@@ -17,11 +17,15 @@ from kinetics_assets.core.errors import (
     AnnotationError,
     ArchiveRefused,
     ClipError,
+    EmptyFile,
     Forbidden,
     Gone,
     NetworkDown,
+    NetworkFailure,
     NetworkMisconfigured,
     RateLimited,
+    ServerError,
+    Truncated,
 )
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.list_checks import cut_short
@@ -54,6 +58,10 @@ __all__ = ["AnnotationList", "GotLists", "get_lists", "read_list"]
 
 _CANNOT_BE_HAD = (AnnotationError, ArchiveRefused, NetworkDown, NetworkMisconfigured, RateLimited)
 """What makes the fallback be asked; a full disk does not."""
+
+
+_OUTAGES = (EmptyFile, NetworkFailure, ServerError, Truncated)
+"""What is no fault of an address: asked again, it may have the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,9 @@ def get_lists(
         if not fallback or not _may_fall_back(settings, current):
             raise
         got = _get(settings, fallback, wanted=wanted, current=current)
-        return replace(got, fallback_for=f"{_shown(source)} cannot be had: {error.message}")
+        shown, told = _shown(source), error.message
+        why = told if told.startswith(shown) else f"{shown} cannot be had: {told}"
+        return replace(got, fallback_for=why)
 
 
 def _may_fall_back(settings: Settings, current: Mapping[Split, EditionInfo]) -> bool:
@@ -173,7 +183,9 @@ class _Getter:
             except ClipError as error:
                 if isinstance(error, Gone | Forbidden) and not place.is_needed:
                     return
-                raise AnnotationError(where, error.message, remedy=CHOICES) from error
+                passes = isinstance(error, _OUTAGES)
+                remedy = "Run again later." if passes else CHOICES
+                raise AnnotationError(where, error.message, remedy=remedy, passes=passes) from error
             if (
                 before is not None
                 and stored

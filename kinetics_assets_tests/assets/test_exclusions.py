@@ -79,8 +79,21 @@ def test_a_changed_list_makes_the_file_lists_stale_and_nothing_else(
             assert materialise(settings, instance, lists_of(split)).success
         assert stale(settings, instance) == []
         assert watch(settings, instance, cursor)[0] == []
+
+
+def test_a_list_that_is_gone_holds_back_the_splits_that_use_it_alone(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """Those of the others are asked for; the reason names the split, the file and the remedy."""
     (settings.root / "out.csv").unlink()
-    assert "out.csv" in watch(settings, instance, cursor)[2]
+    splits, cursor, _ = watch(settings, instance, None)
+    assert splits == ["val"]
+    why = watch(settings, instance, cursor)[2]
+    assert why.startswith("train: ")
+    assert why.count(str(settings.root / "out.csv")) == 1
+    assert "filelists.exclude" in why
+    write(settings, ROW)
+    assert watch(settings, instance, cursor)[0] == ["train"]
 
 
 def watch(
@@ -97,7 +110,7 @@ def watch(
     for event in told.asset_events:
         assert isinstance(event, dg.AssetObservation)
         instance.report_runless_asset_event(event)
-    if not told.skip_message:
+    if not told.skip_message and (settings.root / "out.csv").exists():
         assert list(changed_exclusions(instance, settings)) == []
     splits = [r.asset_selection[0].path[1] for r in told.run_requests or () if r.asset_selection]
     return splits, told.cursor or cursor, told.skip_message or ""

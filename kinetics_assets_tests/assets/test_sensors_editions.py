@@ -143,8 +143,12 @@ def test_outages_and_half_uploads_are_reasons_to_skip(
     requests, cursor, why = look(watched, instance)
     assert (requests, cursor) == ([], None)
     said = {"down": "503", "cut": "sent", "half": "half uploaded", "away": "404"}[fault]
-    assert "cannot be had" in why
+    assert why.startswith(f"The lists cannot be had: {server.url('/train.csv')}")
+    assert why.count(server.url("/train.csv")) == 1
     assert said in why
+    assert "next look is in" in why
+    assert ("annotations.source is" in why) == (fault == "away")
+    assert "gain later" not in why or fault == "half"
     assert read_current(Layout.of(watched)) == before
 
 
@@ -326,3 +330,15 @@ def test_a_long_table_of_changed_rows_says_how_many_it_leaves_out(
     table = changes_metadata(report)["changes"]
     assert isinstance(table, dg.TableMetadataValue)
     assert len(table.records) == MAX_ROWS
+
+
+def test_damaged_annotations_are_a_reason_to_skip(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    """No tick ends in a traceback: the file is named, and the command that gets it anew."""
+    run_annotations(settings)
+    path = Layout.of(settings).current_edition
+    path.write_text("{")
+    for why in (launch(settings, instance)[2], look(settings, instance)[2]):
+        assert str(path) in why
+        assert "kinetics prepare demo" in why

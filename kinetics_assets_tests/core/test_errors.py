@@ -114,6 +114,7 @@ def test_an_annotation_error_points_at_its_line() -> None:
     assert str(AnnotationError("list.csv", "empty", remedy="Get it anew.")) == (
         "list.csv: empty Get it anew."
     )
+    assert str(AnnotationError("list.csv", "list.csv answers 404.")) == "list.csv answers 404."
 
 
 def test_named_errors_say_what_to_do() -> None:
