@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 _SOURCES: Final = (over_bgr.SOURCE, gray420.SOURCE)
 _ONE_AT_A_TIME: Final = threading.Lock()
 _BUNDLED: Final = "libswscale"
-_TRIED: Final = (((97, 64), (41, 27)), ((340, 32), (340, 32)), ((32, 34), (75, 50)))
+_TRIED: Final = (
+    ((97, 64), (41, 27)),
+    ((340, 32), (340, 32)),
+    ((32, 34), (75, 50)),
+    ((99, 16), (9, 9)),
+)
 """Width and height of frames, and what they become."""
 
 

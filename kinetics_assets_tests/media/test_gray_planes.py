@@ -43,6 +43,7 @@ SIZES = [
     ((640, 360), (455, 256)),
     ((1920, 1080), (455, 256)),
     ((99, 34), (150, 100)),
+    ((700, 40), (100, 30)),
 ]
 INTERLACED = next(case for case in golden.CASES if case.interlaced)
 CLIPS: dict[str, Callable[[Path], Path]] = {
@@ -117,7 +118,7 @@ def test_each_byte_is_that_of_libswscale(
 @given(
     width=st.integers(1, 200),
     half_height=st.integers(1, 40),
-    shares=st.tuples(st.floats(0.21, 2.5), st.floats(0.05, 2.5)),
+    shares=st.tuples(st.floats(0.1, 2.5), st.floats(0.05, 2.5)),
     seed=st.integers(0, 1000),
 )
 def test_sizes_make_no_difference(
@@ -128,10 +129,8 @@ def test_sizes_make_no_difference(
     wanted = (max(1, round(width * shares[0])), max(1, round(height * shares[1])))
     frame = noise((width, height), 1 + seed % 2, 1 + seed % 2, seed=seed)
     ours = GrayOfPlanes(Size(*wanted), straight_code()).make(frame)
-    if ours is not None:
-        assert np.array_equal(ours, over_bgr(frame, wanted))
-    else:
-        assert width / wanted[0] > 14 / 4
+    assert ours is not None
+    assert np.array_equal(ours, over_bgr(frame, wanted))
 
 
 def test_frames_may_change_their_size() -> None:
@@ -148,7 +147,6 @@ def test_frames_may_change_their_size() -> None:
     ("name", "size", "matrix", "colour_range"),
     [
         ("yuv420p", (64, 47), 1, 1),
-        ("yuv420p", (640, 48), 1, 1),
         ("yuv422p", (64, 48), 1, 1),
         ("yuv420p", (64, 48), 3, 1),
         ("yuv420p", (64, 48), 10, 1),
@@ -158,7 +156,7 @@ def test_frames_may_change_their_size() -> None:
 def test_what_libswscale_treats_otherwise_is_left_to_it(
     name: str, size: tuple[int, int], matrix: int, colour_range: int
 ) -> None:
-    """An odd height, far smaller, another format, an unknown matrix or range."""
+    """An odd height, another format, an unknown matrix or range."""
     frame = noise(size, matrix, colour_range, name=name)
     assert GrayOfPlanes(Size(32, 24), straight_code()).make(frame) is None
 

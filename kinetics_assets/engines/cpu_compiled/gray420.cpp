@@ -140,27 +140,40 @@ void luma_rows(const Frame& frame, int first, int next, const Factors& by,
     }
 }
 
-// How rows are stretched, in groups of four target pixels: where each begins to read, which of the
-// sixteen bytes there its pixels are, and the shares of each pixel's pair in 1 / 2048.
+// How rows are stretched: the shares, in 1 / 2048, of the two pixels that each target pixel is made
+// of. They are found in groups of four target pixels: where a group begins to read, and which of
+// the sixteen bytes there it takes. Where four reach further, `bytes` is null, and `first` has the
+// first pixel of each.
 struct Stretch {
     const std::int32_t* first;
     const std::uint8_t* bytes;
     const std::int16_t* shares;
-    int groups;  // a multiple of four
+    int pixels;  // a multiple of sixteen
 };
 
-// In 1 / 128 of a level.
+// In 1 / 128 of a level. Up to sixteen bytes behind the row are read, and do not count.
 void stretch_row(const std::uint8_t* gray, const Stretch& by, std::int16_t* row) {
-    const auto eight = [&](int group) {
-        const __m256i read = _mm256_inserti128_si256(
-            _mm256_castsi128_si256(load_half(gray + by.first[group])),
-            load_half(gray + by.first[group + 1]), 1);
-        const __m256i pairs = _mm256_shuffle_epi8(read, load(by.bytes + 16 * group));
-        return _mm256_srli_epi32(_mm256_madd_epi16(pairs, load(by.shares + 8 * group)), 4);
+    const auto shared = [&](__m256i pairs, int x) {
+        return _mm256_srli_epi32(_mm256_madd_epi16(pairs, load(by.shares + 2 * x)), 4);
     };
-    for (int group = 0; group < by.groups; group += 4) {
-        const __m256i packed = _mm256_packs_epi32(eight(group), eight(group + 2));
-        store(row + 4 * group, _mm256_permute4x64_epi64(packed, 0xD8));
+    const auto near = [&](int x) {
+        const std::int32_t* first = by.first + x / 4;
+        const __m256i read = _mm256_inserti128_si256(
+            _mm256_castsi128_si256(load_half(gray + first[0])), load_half(gray + first[1]), 1);
+        return shared(_mm256_shuffle_epi8(read, load(by.bytes + 4 * x)), x);
+    };
+    const __m256i two_of_four = _mm256_setr_epi8(
+        0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1,
+        0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
+    const auto far = [&](int x) {
+        const int* from = reinterpret_cast<const int*>(gray);
+        const __m256i read = _mm256_i32gather_epi32(from, load(by.first + x), 1);
+        return shared(_mm256_shuffle_epi8(read, two_of_four), x);
+    };
+    for (int x = 0; x < by.pixels; x += 16) {
+        const __m256i packed = by.bytes ? _mm256_packs_epi32(near(x), near(x + 8))
+                                        : _mm256_packs_epi32(far(x), far(x + 8));
+        store(row + x, _mm256_permute4x64_epi64(packed, 0xD8));
     }
 }
 

@@ -63,7 +63,7 @@ class _Frame(ctypes.Structure):
 
 
 class _Stretch(ctypes.Structure):
-    _fields_ = (("first", _START), ("bytes", _START), ("shares", _START), ("groups", _INT))
+    _fields_ = (("first", _START), ("bytes", _START), ("shares", _START), ("pixels", _INT))
 
 
 class CompiledGray420:
@@ -113,9 +113,7 @@ def is_served(shape: tuple[int, int], width_px: int, height_px: int) -> bool:
 
     Libswscale treats colour of an odd height in another way.
     """
-    if min(width_px, height_px, *shape) < 1 or shape[0] % 2:
-        return False
-    return shape == (height_px, width_px) or _reach(shape[1], width_px) <= _READ
+    return min(width_px, height_px, *shape) > 0 and shape[0] % 2 == 0
 
 
 class Gray420Maker:
@@ -138,7 +136,12 @@ class Gray420Maker:
         if shape != (height_px, width_px):
             taps = linear_taps(shape, width_px, height_px)
             first, chosen, shares = _stretched(taps)
-            stretch = _Stretch(*(part.ctypes.data for part in (first, chosen, shares)), len(first))
+            stretch = _Stretch(
+                first.ctypes.data,
+                None if chosen is None else chosen.ctypes.data,
+                shares.ctypes.data,
+                len(shares),
+            )
             lines = np.zeros((2, shape[1] + _READ), np.uint8)
             rows = np.zeros((2, width_px + _BLOCK), np.int16)
             self._kept = (taps, first, chosen, shares, stretch, lines, rows)
@@ -178,29 +181,25 @@ def _eighths(factor: int) -> int:
     return (factor + 4) // 8
 
 
-@lru_cache(maxsize=16)
-def _reach(source_px: int, target_px: int) -> int:
-    """Return over how many bytes of a row a group of target pixels reaches at most."""
-    across = linear_taps((1, source_px), target_px, 1).across
-    starts = across[0][::_GROUP]
-    ends = np.maximum.reduceat(across[0], np.arange(0, target_px, _GROUP)) + 1
-    return int((ends - starts).max()) + 1
+def _stretched(
+    taps: Taps,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8] | None, NDArray[np.int16]]:
+    """Return where a row is read, which bytes are taken there, and the shares of these.
 
-
-def _stretched(taps: Taps) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int16]]:
-    """Return where groups begin to read, which bytes they take, and the shares of these.
-
-    Shapes (groups,), (groups, 16) and (groups, 4, 2); groups are added up to a block.
+    Shapes (groups,), (groups, 16) and (pixels, 2), or (pixels,), None and (pixels, 2) where a group
+    reaches further than it reads. Pixels are added up to a block.
     """
     width = taps.across.shape[1]
     pixels = -(-width // _BLOCK) * _BLOCK
-    left = np.zeros(pixels, np.int32)
+    left = np.empty(pixels, np.int32)
     left[:width] = taps.across[0]
+    left[width:] = left[width - 1]  # do not count, and reach no further
     shares = np.zeros((pixels, 2), np.int16)
     shares[:width] = taps.across[2:].T
-    left[width:] = left[width - 1]  # do not count, and reach no further
     first = np.ascontiguousarray(left[::_GROUP])
     place = left.reshape(-1, _GROUP) - first[:, None]
+    if place.max() + 1 >= _READ:
+        return left, None, shares
     chosen = np.full((len(first), _GROUP, 4), _NOTHING, np.uint8)
     chosen[:, :, 0], chosen[:, :, 2] = place, place + 1
-    return first, chosen.reshape(-1, _READ), shares.reshape(-1, _GROUP, 2)
+    return first, chosen.reshape(-1, _READ), shares

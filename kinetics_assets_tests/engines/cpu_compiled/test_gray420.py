@@ -23,7 +23,7 @@ needs_compiler = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((256, 340), (340, 256)), ((720, 1280), (455, 256)), ((1080, 1920), (455, 256)),
+    [((256, 340), (340, 256)), ((720, 1280), (455, 256)), ((2160, 3840), (455, 256)),
      ((64, 97), (300, 200)), ((2, 1), (1, 1))],
 )  # fmt: skip
 def test_common_sizes_are_served(shape: tuple[int, int], size: tuple[int, int]) -> None:
@@ -33,11 +33,11 @@ def test_common_sizes_are_served(shape: tuple[int, int], size: tuple[int, int]) 
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((255, 340), (340, 255)), ((63, 96), (48, 32)), ((2160, 3840), (455, 256)),
+    [((255, 340), (340, 255)), ((63, 96), (48, 32)),
      ((0, 0), (8, 8)), ((8, 8), (0, 8))],
 )  # fmt: skip
 def test_other_sizes_are_refused(shape: tuple[int, int], size: tuple[int, int]) -> None:
-    """An odd number of rows, a fifth of the width, and what is no picture."""
+    """An odd number of rows, and what is no picture."""
     assert not is_served(shape, *size)
     with pytest.raises(ValueError, match="Cannot make"):
         Gray420Maker(shape, *size, code=None)  # type: ignore[arg-type] # is not reached
