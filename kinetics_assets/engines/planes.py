@@ -26,6 +26,11 @@ _GROUP: Final = 16
 """Luma pixels, across and down, that a JPEG with 4:2:0 colour stores together."""
 _UNIT: Final = 1 << 14
 """Fixed-point 1.0 of shares and gains."""
+DOWN_UNIT: Final = 1 << 8
+"""1.0 of the shares of rows: with levels that have a sign their sums fit 16 bits."""
+MEAN_BITS: Final = 22
+"""Fraction of a mean of rows and columns: 8 bits of `DOWN_UNIT`, 14 of a gain."""
+_LARGEST_SHARE: Final = DOWN_UNIT - 1
 _NEUTRAL: Final = 128
 """The level of no colour."""
 _BT601: Final = (0.299, 0.114)
@@ -59,14 +64,19 @@ class Taps:
     first: NDArray[np.int32]
     """(pixels,): the first of them."""
     shares: NDArray[np.int16]
-    """(pixels, taps): in 1 / 16384; they sum to 1."""
+    """(pixels, taps): those of each pixel have the same sum."""
 
 
 @lru_cache(maxsize=64)
-def area_taps(source_px: int, target_px: int) -> Taps:
+def area_taps(source_px: int, target_px: int, unit: int) -> Taps:
     """Return the taps that average `source_px` pixels to `target_px`, which are not more.
 
     The same number of taps for each target pixel, all inside the source.
+
+    Args:
+        source_px: Before.
+        target_px: After.
+        unit: What the shares of a pixel sum to.
     """
     edges = np.arange(target_px + 1) * source_px  # in 1 / target_px of a source pixel
     first, last = edges[:-1] // target_px, -(-edges[1:] // target_px)
@@ -75,8 +85,33 @@ def area_taps(source_px: int, target_px: int) -> Taps:
     borders = (first[:, None] + np.arange(count + 1)) * target_px
     covered = np.clip(borders, edges[:-1, None], edges[1:, None]) - edges[:-1, None]
     # differences of rounded sums, so that no fraction of the whole is lost
-    sums = (covered * _UNIT + source_px // 2) // source_px
+    sums = (covered * unit + source_px // 2) // source_px
     return Taps(first.astype(np.int32), np.diff(sums, axis=1).astype(np.int16))
+
+
+@lru_cache(maxsize=64)
+def row_taps(source_px: int, target_px: int) -> Taps:
+    """Return `area_taps` of rows, whose shares, where there are more than one, fit a byte."""
+    taps = area_taps(source_px, target_px, DOWN_UNIT)
+    count = taps.shares.shape[1]
+    if count == 1:
+        return taps
+    # where two sides are nearly alike, a share may be rounded to all: one 256th is not seen
+    shares = taps.shares.copy()
+    pixel, tap = np.nonzero(shares > _LARGEST_SHARE)
+    shares[pixel, tap] -= 1
+    shares[pixel, (tap + 1) % count] += 1
+    return Taps(taps.first, shares)
+
+
+def across_offset(levels: Levels) -> int:
+    """Return what is added to a mean of rows and columns, so that shifted by 22 it has its level.
+
+    The mean is that of levels less 128, with shares of rows that sum to `DOWN_UNIT` and shares of
+    columns that sum to `levels.gain`.
+    """
+    zero = (_NEUTRAL - levels.black) * levels.gain * DOWN_UNIT
+    return (levels.neutral << MEAN_BITS) + zero + (1 << (MEAN_BITS - 1))
 
 
 class Canvas:
@@ -185,15 +220,15 @@ def _level_table(levels: Levels) -> Plane:
 
 def _shrunk(source: Plane, shape: tuple[int, int], levels: Levels) -> NDArray[np.int32]:
     """Return the means of `source` over areas, (H, W) of `shape`, with their new levels."""
-    down, across = (area_taps(*sides) for sides in zip(source.shape, shape, strict=True))
-    lines = (_means(source, down) + 64) >> 7
+    down = row_taps(source.shape[0], shape[0])
+    across = area_taps(source.shape[1], shape[1], levels.gain)
+    lines = _means(source.astype(np.int32) - _NEUTRAL, down)
     means = _means(np.ascontiguousarray(lines.T), across).T
-    values = (((means + (1 << 13)) >> 14) - (levels.black << 7)) * levels.gain
-    return (((values + (1 << 20)) >> 21) + levels.neutral).clip(0, 255)
+    return ((means + across_offset(levels)) >> MEAN_BITS).clip(0, 255)
 
 
-def _means(rows: Plane | NDArray[np.int32], taps: Taps) -> NDArray[np.int32]:
-    """Return sums of rows below 32768, each row with its share in 1 / 16384."""
+def _means(rows: NDArray[np.int32], taps: Taps) -> NDArray[np.int32]:
+    """Return sums of rows of 16 bits, each row with its share."""
     shares = taps.shares.astype(np.int32)
     sums = np.zeros((len(taps.first), rows.shape[1]), np.int32)
     products = np.empty_like(sums)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _REVISION = {
     Stage.VIDEOS: 1,
     Stage.RESIZED: 3,
-    Stage.RAWFRAMES: 3,
+    Stage.RAWFRAMES: 4,
     Stage.FLOW: 1,
     Stage.AUDIO: 1,
     Stage.AUDIO_FEATURES: 1,

@@ -61,7 +61,7 @@ def library_file(
     Args:
         is_right: Asked once, before a new library is kept; a library that it refuses is not tried
             again. Takes its file and the name of the compiler.
-        sources: What is compiled, together.
+        sources: What is compiled, together, and the headers that lie beside it.
         compared_with: Name and version of what `is_right` holds it against, if that is not ours:
             another version asks again.
         needs_macro: One that the compiler defines where the CPU can run what is compiled.
@@ -71,6 +71,7 @@ def library_file(
         ToolMissing: no process can be started.
         OSError: the library cannot be kept.
     """
+    units = [source for source in sources if source.suffix != ".h"]
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise NotCompiled(f"neither {' nor '.join(COMPILERS)} is on the PATH")
@@ -89,7 +90,7 @@ def library_file(
             return path, name
         refused = path.with_suffix(_REFUSED)
         if not refused.exists():
-            _run([compiler, *options(), *INERT, "-w", *map(str, sources), "-o", str(partial)])
+            _run([compiler, *options(), *INERT, "-w", *map(str, units), "-o", str(partial)])
             if is_right(partial, name):
                 with partial.open("rb") as written:
                     os.fsync(written.fileno())  # or a power cut may leave a file full of holes

@@ -1,7 +1,7 @@
 """Pictures by compiled code, where a C++ compiler and AVX2 are: the bytes of numpy and simplejpeg.
 
-`planes.cpp` does what `engines/planes.py` does, `jpeg.cpp` what libjpeg-turbo does in its fast
-integer way, which is its way below quality 96.
+`planes.cpp` does what `engines/planes.py` does, `jpeg_blocks.cpp` and `jpeg.cpp` what libjpeg-turbo
+does in its fast integer way, which is its way below quality 96.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     """Address of the first row of a plane, and the distance of its rows in bytes."""
 
 SOURCES: Final = tuple(
-    Path(__file__).with_name(name) for name in ("planes.cpp", "jpeg.cpp", "picture.cpp")
+    Path(__file__).with_name(name)
+    for name in ("planes.cpp", "jpeg_blocks.h", "jpeg_blocks.cpp", "jpeg.cpp", "picture.cpp")
 )
 BEST_QUALITY: Final = 95
 """Above it libjpeg-turbo transforms in another way."""
@@ -49,9 +50,9 @@ class _Plane(ctypes.Structure):
         ("target", _START),
         ("target_pitch", _LONG),
         *((name, _START) for name in ("down_first", "down_shares", "across_first")),
-        *((name, _START) for name in ("across_shares", "line")),
+        *((name, _START) for name in ("across_shares", "across_picks", "line")),
         *((name, _INT) for name in ("down_taps", "across_taps", "source_width", "height", "width")),
-        *((name, _INT) for name in ("full_height", "black", "gain", "neutral")),
+        *((name, _INT) for name in ("full_height", "black", "gain", "neutral", "across_offset")),
     )
 
 
@@ -166,11 +167,16 @@ class Drawing:
             neutral=levels.neutral,
         )
         if given != wanted:
-            down = in_numpy.area_taps(given[0], height)
-            across = _up_to_eights(in_numpy.area_taps(given[1], width))
-            made.down_first, made.down_shares = map(self._address, (down.first, down.shares))
+            down = in_numpy.row_taps(given[0], height)
+            across = _up_to_eights(in_numpy.area_taps(given[1], width, levels.gain))
+            made.down_first = self._address(down.first)
+            # one share may be 256, which no byte holds, and is not read
+            made.down_shares = self._address(down.shares.astype(np.uint8))
+            made.across_offset = in_numpy.across_offset(levels)
             made.across_first = self._address(across.first)
             made.across_shares = self._address(across.shares)
+            if across.shares.shape[1] == _FEW:
+                made.across_picks = self._address(_picks(across.first))
             made.down_taps, made.across_taps = down.shares.shape[1], across.shares.shape[1]
             made.line = self._address(np.empty(given[1] + made.across_taps + _EIGHT, np.int16))
         return made
@@ -189,11 +195,23 @@ def half(shape: tuple[int, int]) -> tuple[int, int]:
 def _up_to_eights(taps: Taps) -> Taps:
     """Return `taps` with pixels and taps added, without shares, up to multiples of eight.
 
-    Where no more than four taps are there, four suffice.
+    Where no more than four taps are there, and pairs of pixels lie within eight, four suffice.
     """
     pixels, count = (-(-side // _EIGHT) * _EIGHT for side in taps.shares.shape)
-    count = _FEW if taps.shares.shape[1] <= _FEW else count
+    if taps.shares.shape[1] <= _FEW and np.diff(taps.first, prepend=0).max() <= _FEW:
+        count = _FEW
     first, shares = np.zeros(pixels, np.int32), np.zeros((pixels, count), np.int16)
     first[: len(taps.first)] = taps.first
     shares[: taps.shares.shape[0], : taps.shares.shape[1]] = taps.shares
     return in_numpy.Taps(first, shares)
+
+
+def _picks(first: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Return which bytes of the eight words that begin at the first tap of a pair are its taps.
+
+    Returns:
+        (pixels, 8): of four taps of two bytes each.
+    """
+    behind = first - first.reshape(-1, 2)[:, 0].repeat(2)
+    # what lies outside has no share, and is any word
+    return (2 * behind[:, None].clip(0, _FEW) + np.arange(_EIGHT)).astype(np.uint8)

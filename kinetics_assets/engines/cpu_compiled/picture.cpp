@@ -1,4 +1,4 @@
-// Planes of a decoded frame -> a JPEG picture, in one call: drawn by planes.cpp, written by jpeg.cpp.
+// Planes of a decoded frame -> a JPEG picture in one call: planes.cpp draws it, jpeg.cpp writes it.
 
 #include <cstdint>
 
@@ -6,10 +6,10 @@ extern "C" {
 
 void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_width,
                     std::uint8_t* target, std::int64_t target_pitch, int height, int width,
-                    int full_height, int black, int gain, int neutral,
-                    const std::int32_t* down_first, const std::int16_t* down_shares, int down_taps,
+                    int full_height, int black, int gain, int neutral, int across_offset,
+                    const std::int32_t* down_first, const std::uint8_t* down_shares, int down_taps,
                     const std::int32_t* across_first, const std::int16_t* across_shares,
-                    int across_taps, std::int16_t* line);
+                    const std::uint8_t* across_picks, int across_taps, std::int16_t* line);
 void kinetics_matrix(std::uint8_t* luma, std::uint8_t* blue, std::uint8_t* red, std::int64_t pitch,
                      int height, const std::int32_t* shares, std::int16_t* line);
 std::int64_t kinetics_scan(const std::uint8_t* luma, const std::uint8_t* blue,
@@ -23,12 +23,13 @@ struct Plane {
     std::uint8_t* target;
     std::int64_t target_pitch;
     const std::int32_t* down_first;
-    const std::int16_t* down_shares;
+    const std::uint8_t* down_shares;
     const std::int32_t* across_first;
     const std::int16_t* across_shares;
+    const std::uint8_t* across_picks;
     std::int16_t* line;
     std::int32_t down_taps, across_taps, source_width, height, width, full_height;
-    std::int32_t black, gain, neutral;
+    std::int32_t black, gain, neutral, across_offset;
 };
 
 struct Picture {
@@ -53,9 +54,9 @@ std::int64_t kinetics_picture(const Picture* picture, const std::uint8_t* luma,
     for (int i = 0; i < 3; ++i) {
         const Plane& p = planes[i];
         kinetics_plane(sources[i], pitches[i], p.source_width, p.target, p.target_pitch, p.height,
-                       p.width, p.full_height, p.black, p.gain, p.neutral, p.down_first,
-                       p.down_shares, p.down_taps, p.across_first, p.across_shares, p.across_taps,
-                       p.line);
+                       p.width, p.full_height, p.black, p.gain, p.neutral, p.across_offset,
+                       p.down_first, p.down_shares, p.down_taps, p.across_first, p.across_shares,
+                       p.across_picks, p.across_taps, p.line);
     }
     std::uint8_t *first = planes[0].target, *second = planes[1].target, *third = planes[2].target;
     const std::int64_t pitch = planes[1].target_pitch;

@@ -28,10 +28,11 @@ inline std::uint8_t level_of(int value) {
 
 constexpr int EIGHT = 8;  // pixels that are made at once
 
-// Target pixels of an axis: the first source pixel of each, and the shares of `taps` of them.
+// Target pixels of a row: the first source pixel of each, and the shares of `taps` of them.
 struct Axis {
     const std::int32_t* first;
-    const std::int16_t* shares;  // in 1 / 16384; they sum to 1
+    const std::int16_t* shares;  // in 1 / 16384; they sum to the gain
+    const std::uint8_t* picks;   // of four: their bytes, from the first of a pair of pixels on
     int taps;
 };
 
@@ -39,7 +40,6 @@ struct Axis {
 struct Levels {
     int black, gain, neutral;
 };
-
 
 // One source row, which keeps its width.
 void level_row(const std::uint8_t* row, int width, Levels levels, std::uint8_t* target) {
@@ -62,41 +62,53 @@ void level_row(const std::uint8_t* row, int width, Levels levels, std::uint8_t* 
     }
 }
 
-// The mean of some source rows, in 1 / 128 of a level. TAPS, where it is not 0, is `taps`, known
-// when this is compiled.
+// The mean of some source rows, less 128, in 1 / 256 of a level. `shares` sum to 256; with one row
+// they are not read. TAPS, where it is not 0, is `taps`, known when this is compiled.
 template <int TAPS>
-void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std::int16_t* shares,
+void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std::uint8_t* shares,
               int taps, std::int16_t* target) {
     if (TAPS) taps = TAPS;
-    const auto pair = [&](int tap) {
-        return _mm256_set1_epi32((tap + 1 < taps ? shares[tap + 1] : 0) << 16 | shares[tap]);
-    };
-    int x = 0;
-    for (; x + 16 <= width; x += 16) {
-        __m256i low = _mm256_set1_epi32(1 << 6), high = low;
+    constexpr int SIDE = 32;
+    const __m256i sign = _mm256_set1_epi8(-128);
+    const auto thirty_two = [&](int x) {
+        __m256i low = _mm256_setzero_si256(), high = low;
         for (int tap = 0; tap < taps; tap += 2) {
             const std::uint8_t* at = rows + tap * pitch + x;
-            const __m256i one = _mm256_cvtepu8_epi16(load_half(at));
-            const __m256i two = tap + 1 < taps ? _mm256_cvtepu8_epi16(load_half(at + pitch)) : one;
-            const __m256i both = pair(tap);
-            low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(one, two), both));
-            high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(one, two), both));
+            const bool is_pair = tap + 1 < taps;
+            const int pair = (is_pair ? shares[tap + 1] << 8 : 0) | shares[tap];
+            const __m256i both = _mm256_set1_epi16(static_cast<std::int16_t>(pair));
+            const __m256i one = _mm256_xor_si256(load(at), sign);
+            const __m256i two = is_pair ? _mm256_xor_si256(load(at + pitch), sign) : one;
+            const auto plus = [&](__m256i sum, __m256i levels) {
+                return _mm256_add_epi16(sum, _mm256_maddubs_epi16(both, levels));
+            };
+            low = plus(low, _mm256_unpacklo_epi8(one, two));
+            high = plus(high, _mm256_unpackhi_epi8(one, two));
         }
-        store(target + x,
-              _mm256_packs_epi32(_mm256_srai_epi32(low, 7), _mm256_srai_epi32(high, 7)));
+        store(target + x, _mm256_permute2x128_si256(low, high, 0x20));
+        store(target + x + 16, _mm256_permute2x128_si256(low, high, 0x31));
+    };
+    int x = 0;
+    if (taps > 1 && width >= SIDE) {
+        for (; x + SIDE <= width; x += SIDE) thirty_two(x);
+        if (x < width) thirty_two(width - SIDE);
+        return;
     }
     for (; x < width; ++x) {
-        int sum = 1 << 6;
-        for (int tap = 0; tap < taps; ++tap) sum += rows[tap * pitch + x] * shares[tap];
-        target[x] = static_cast<std::int16_t>(sum >> 7);
+        int sum = taps == 1 ? 256 * (rows[x] - 128) : 0;
+        for (int tap = 0; taps > 1 && tap < taps; ++tap) {
+            sum += (rows[tap * pitch + x] - 128) * shares[tap];
+        }
+        target[x] = static_cast<std::int16_t>(sum);
     }
 }
 
-using MeanRow = void (*)(const std::uint8_t*, std::int64_t, int, const std::int16_t*, int,
+using MeanRow = void (*)(const std::uint8_t*, std::int64_t, int, const std::uint8_t*, int,
                          std::int16_t*);
 
 MeanRow mean_row_of(int taps) {
     switch (taps) {
+        case 1: return mean_row<1>;
         case 2: return mean_row<2>;
         case 3: return mean_row<3>;
         case 4: return mean_row<4>;
@@ -106,21 +118,17 @@ MeanRow mean_row_of(int taps) {
     }
 }
 
-// Eight target pixels, in 1 / 16384, each the sum of its taps: TAPS, or if that is 0 some multiple
-// of eight.
+// Eight target pixels, each the sum of its taps: TAPS, or if that is 0 some multiple of eight.
 template <int TAPS>
 __m256i eight_sums(const std::int16_t* line, Axis axis, int x) {
     const std::int32_t* first = axis.first + x;
     if (TAPS == 4) {
+        const auto pair = [&](int at) { return load_half(line + first[at]); };
         const auto four = [&](int at) {  // two partial sums each of four target pixels
-            const auto two = [&](int left) {
-                return _mm_unpacklo_epi64(
-                    _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + first[left])),
-                    _mm_loadl_epi64(reinterpret_cast<const __m128i*>(line + first[left + 1])));
-            };
-            const __m256i pixels = _mm256_inserti128_si256(_mm256_castsi128_si256(two(at)),
-                                                           two(at + 2), 1);
-            return _mm256_madd_epi16(pixels, load(axis.shares + 4 * (x + at)));
+            const __m256i pixels =
+                _mm256_inserti128_si256(_mm256_castsi128_si256(pair(at)), pair(at + 2), 1);
+            const __m256i picked = _mm256_shuffle_epi8(pixels, load(axis.picks + 8 * (x + at)));
+            return _mm256_madd_epi16(picked, load(axis.shares + 4 * (x + at)));
         };
         return _mm256_permute4x64_epi64(_mm256_hadd_epi32(four(0), four(4)), 0xD8);
     }
@@ -148,21 +156,15 @@ __m256i eight_sums(const std::int16_t* line, Axis axis, int x) {
     return _mm256_permutevar8x32_epi32(sums, order);
 }
 
-// A target row from `line`, whose levels are in 1 / 128. As many pixels behind it are read as there
-// are taps.
+// A target row from `line`, as `mean_row` gives it. As many pixels behind it are read as there are
+// taps.
 template <int TAPS>
-void narrow_row(const std::int16_t* line, Axis axis, int width, Levels levels,
-                std::uint8_t* target) {
-    const __m256i half = _mm256_set1_epi32(1 << 13), black = _mm256_set1_epi32(levels.black << 7);
-    const __m256i gain = _mm256_set1_epi32(levels.gain), round = _mm256_set1_epi32(1 << 20);
-    const __m256i neutral = _mm256_set1_epi32(levels.neutral);
+void narrow_row(const std::int16_t* line, Axis axis, int width, int offset, std::uint8_t* target) {
+    const __m256i add = _mm256_set1_epi32(offset);
     // targets and axes have room up to a multiple of eight
     for (int x = 0; x < width; x += EIGHT) {
-        __m256i value = eight_sums<TAPS>(line, axis, x);
-        value = _mm256_srai_epi32(_mm256_add_epi32(value, half), 14);
-        value = _mm256_mullo_epi32(_mm256_sub_epi32(value, black), gain);
-        value = _mm256_srai_epi32(_mm256_add_epi32(value, round), 21);
-        value = _mm256_add_epi32(value, neutral);
+        const __m256i sums = _mm256_add_epi32(eight_sums<TAPS>(line, axis, x), add);
+        const __m256i value = _mm256_srai_epi32(sums, 22);
         const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value),
                                               _mm256_extracti128_si256(value, 1));
         _mm_storel_epi64(reinterpret_cast<__m128i*>(target + x), _mm_packus_epi16(words, words));
@@ -176,14 +178,15 @@ extern "C" {
 // Fills the upper left (height, width) of `target`, whose rows begin `target_pitch` bytes apart,
 // and repeats its last column and row up to (full_height, target_pitch). `down_shares` is (height,
 // down_taps), `across_shares` (width up to a multiple of eight, across_taps), as `across_first`;
-// across_taps is 4 or a multiple of eight; without taps the plane keeps its size. `line` has room
-// for a source row and across_taps more.
+// across_taps is 4, with `across_picks` (that width, 8), or a multiple of eight. `across_offset` is
+// added to their sums, in 1 / 2^22 of a level. Without taps the plane keeps its size. `line` has
+// room for a source row, across_taps and eight.
 void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_width,
                     std::uint8_t* target, std::int64_t target_pitch, int height, int width,
-                    int full_height, int black, int gain, int neutral,
-                    const std::int32_t* down_first, const std::int16_t* down_shares, int down_taps,
+                    int full_height, int black, int gain, int neutral, int across_offset,
+                    const std::int32_t* down_first, const std::uint8_t* down_shares, int down_taps,
                     const std::int32_t* across_first, const std::int16_t* across_shares,
-                    int across_taps, std::int16_t* line) {
+                    const std::uint8_t* across_picks, int across_taps, std::int16_t* line) {
     const Levels levels{black, gain, neutral};
     const MeanRow mean = mean_row_of(down_taps);
     const auto narrow = across_taps == 4 ? narrow_row<4>
@@ -195,7 +198,8 @@ void kinetics_plane(const std::uint8_t* source, std::int64_t pitch, int source_w
         } else {
             mean(source + down_first[y] * pitch, pitch, source_width,
                  down_shares + static_cast<std::int64_t>(y) * down_taps, down_taps, line);
-            narrow(line, {across_first, across_shares, across_taps}, width, levels, row);
+            narrow(line, {across_first, across_shares, across_picks, across_taps}, width,
+                   across_offset, row);
         }
         std::memset(row + width, row[width - 1], target_pitch - width);
     }
