@@ -31,6 +31,8 @@ from results import report
 from kinetics_assets.core.settings import FrameRecipe, Limits
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.media.client import FrameFacts, MediaWorker
+from kinetics_assets.media.decode import frames
+from kinetics_assets.media.probe import Caps, open_video
 from kinetics_assets.stages.frame_index import picture_names
 from kinetics_assets.stages.picture_checks import verified_pictures
 from kinetics_assets_tests.resources.media import colour_bars
@@ -46,11 +48,13 @@ MAKERS: Final = ("ours", "opencv", "ffmpeg")
 COLUMNS: Final = {
     "ms_ours": "ours, CPU ms a frame",
     "ms_check": "and checked",
+    "ms_decode": "decoding alone",
     "ms_opencv": "OpenCV, CPU ms",
     "ms_ffmpeg": "ffmpeg, CPU ms",
     "ratio": "OpenCV / ours",
     "ratio_checked": "OpenCV / ours checked",
     "ratio_ffmpeg": "ffmpeg / ours",
+    "ceiling": "OpenCV / decoding alone",
     "wall": "OpenCV / ours, wall",
     **{f"rgb_{name}": f"{name}, RGB dB" for name in MAKERS},
     **{f"luma_{name}": f"{name}, luma dB" for name in MAKERS},
@@ -127,6 +131,7 @@ class Contest:
 
     def round(self, source: Path, size: tuple[int, int]) -> dict[str, float]:
         """Return the cost of each maker for a frame, in CPU ms, and the ratios."""
+        decode = decoding(source)
         facts, ours = self.ours(source, size)
         check = self._ours.check(self.folder("ours"), facts)
         theirs = self._opencv.make("rgb", source, self._empty("opencv"), size)
@@ -137,6 +142,8 @@ class Contest:
             "ms_check": (ours.cpu_s + check.cpu_s) * ms,
             "ms_opencv": theirs.cpu_s * 1000 / theirs.frames,
             "ms_ffmpeg": cli.cpu_s * 1000 / cli_frames,
+            "ms_decode": decode.cpu_s * ms,
+            "ceiling": theirs.cpu_s / decode.cpu_s,
             "ratio": theirs.cpu_s / ours.cpu_s,
             "ratio_checked": theirs.cpu_s / (ours.cpu_s + check.cpu_s),
             "ratio_ffmpeg": cli.cpu_s / ours.cpu_s,
@@ -238,6 +245,17 @@ def _tagged_709(source: Path, target: Path) -> Path:
                 for tagged in tag.filter(packet):
                     out.mux(tagged)
     return target
+
+
+def decoding(source: Path) -> Cost:
+    """Return what it costs to decode `source` as we do, and to do nothing with its frames."""
+    limits = Limits()
+    caps = Caps(max_side_px=limits.max_side_px, max_frames=limits.max_frames)
+    cpu, wall = time.process_time(), time.perf_counter()
+    with open_video(source, caps) as video:
+        for _ in frames(video):
+            pass
+    return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def size_of(source: Path) -> tuple[int, int]:

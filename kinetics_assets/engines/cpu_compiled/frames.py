@@ -76,8 +76,9 @@ class CompiledFrames:
         Raises:
             OSError: It cannot be loaded.
         """
+        rows: list[Any] = [_START, _LONG] * 3
         self.picture = ctypes.CDLL(str(library)).kinetics_picture
-        self.picture.argtypes = [ctypes.POINTER(_Picture), *[_START, _LONG] * 3]
+        self.picture.argtypes = [ctypes.POINTER(_Picture), *rows]
         self.picture.restype = _LONG
 
 
