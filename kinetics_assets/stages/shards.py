@@ -112,10 +112,12 @@ class ShardsJob:
         """Write the shard of `group` with all its clips that are ready, then commit their rows."""
         shard = self._shard(group[0].id)
         made: dict[ClipId, ManifestRow] = {}
+        own = [clip for clip in self._places if self._shard(clip) == shard]
+        known = {clip for clip in own if desk.known[clip].status is Status.OK}
 
         def samples() -> Iterator[tuple[str, str, Parts]]:
-            for clip in self._places:
-                if self._shard(clip) != shard or desk.known[clip].status is Status.SKIPPED:
+            for clip in own:
+                if desk.known[clip].status is Status.SKIPPED:
                     continue
                 row = self._ready(desk.known[clip], desk.inputs)
                 parts = self._parts(row, desk.inputs) if row is not None else None
@@ -129,7 +131,8 @@ class ShardsJob:
         for clip, row in made.items():
             if index is not None:
                 desk.commit(self._ok(row, shard, index.samples[clip.name]), lambda: None)
-        for lacking in {one.id for one in group} - made.keys():
+        # what was in the shard, and is not ready any more, is not in it now
+        for lacking in ({one.id for one in group} | known) - made.keys():
             source, frames = desk.inputs.get(lacking), self._frames(lacking, desk.inputs)
             has_source = source is not None and source.status is Status.OK
             row = blocked_row(desk.known[lacking], frames if has_source else source)

@@ -231,3 +231,23 @@ def test_shards_need_frames_and_flow(order: ClassOrder) -> None:
     assert with_inputs(order.settings, [SHARDS]) == wanted
     bare = replace(order.settings, shards=ShardRecipe(flow=False))
     assert with_inputs(bare, [SHARDS]) == (Stage.VIDEOS, Stage.RAWFRAMES, SHARDS)
+
+
+def test_a_sample_that_leaves_with_another_is_not_claimed(order: ClassOrder) -> None:
+    """A shard is written anew for one clip: what of the others is no longer there has no ok row.
+
+    Regression: the row of a clip whose frames had been damaged meanwhile stayed ok, and named a
+    sample that was not in the shard any more.
+    """
+    rows = made(order)
+    shard = max({row.path for row in rows}, key=[row.path for row in rows].count)
+    lost, again = (row for row in rows if row.path == shard)
+    frames = order.layout.frames(order.split, order.label, lost.clip)
+    (frames / "img_00002.jpg").unlink()
+    known = read_manifest(order.layout, order.split, SHARDS, order.label)
+    stale = [replace(row, digest="old") if row.clip == again.clip else row for row in known]
+    write_manifest(order.layout, order.split, SHARDS, order.label, rows=stale)
+    after = {row.clip: row for row in run_stage(SHARDS, order).rows}
+    assert [key for key, _ in samples(order.layout.base / shard)] == [again.clip.name]
+    assert (after[lost.clip].status, after[lost.clip].reason) == (Status.BLOCKED, Reason.UPSTREAM)
+    assert after[again.clip].status is Status.OK
