@@ -50,7 +50,8 @@ def temp_path(final: Path, *, stage: str) -> Path:
 
     The name holds the writer's process id, so that `sweep_temps` can tell a dead writer's.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
+    with os_faults(f"creating {final.parent}"):
+        final.parent.mkdir(parents=True, exist_ok=True)
     name = f"{TEMP_PREFIX}{stage}-{os.getpid()}-{secrets.token_hex(6)}{final.suffix}"
     return final.parent / name
 
@@ -183,20 +184,19 @@ def sweep_temps(folder: Path) -> int:
 
     What a step has made ahead for another one stays: it is complete, and the other's to take.
     """
-    if not folder.is_dir():
-        return 0
     swept = 0
-    for entry in list(os.scandir(folder)):
-        if not entry.name.startswith(TEMP_PREFIX) or entry.name.startswith(AHEAD_PREFIX):
-            continue
-        if _writer_lives(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            with suppress(FileNotFoundError):
-                Path(entry.path).unlink()
-        swept += 1
+    with os_faults(f"sweeping {folder}"):
+        for entry in list(os.scandir(folder)) if folder.is_dir() else ():
+            if not entry.name.startswith(TEMP_PREFIX) or entry.name.startswith(AHEAD_PREFIX):
+                continue
+            if _writer_lives(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with suppress(FileNotFoundError):
+                    Path(entry.path).unlink()
+            swept += 1
     return swept
 
 

@@ -108,7 +108,7 @@ class Ahead:
         folders: dict[Stage, Path] = {}
         for stage, want in self._wants.items():
             is_wanted = want.includes(clip.id, source, sha_is_known=not self._from_resized)
-            with suppress(OSError):
+            with suppress(OSError, EnvironmentFault):
                 if is_wanted and self._reserve(self._forecast(stage, source)):
                     folders[stage] = begin(self._order, stage, clip)
         if not folders:
@@ -205,7 +205,7 @@ class ClipAhead:
                 facts=facts,
                 tools=versions("av", "simplejpeg"),
             )
-            with suppress(OSError):  # the later step decodes itself
+            with suppress(OSError, EnvironmentFault):  # the later step decodes itself
                 complete(self._folders[stage], stage, self._clip, handed)
 
     def close(self) -> None:

@@ -86,7 +86,21 @@ class ArchiveStore:
             DiskFailing: What can be read of the archive are not these pictures.
         """
         temp = folder / final.name
-        ordered = in_pairs(self.stage, names)
+        with os_faults(f"packing {final}"):
+            self._pack(folder, in_pairs(self.stage, names), temp, index)
+            if not self._holds(temp, in_pairs(self.stage, names), index):
+                msg = f"What is read back of {final} are not the pictures that were just packed."
+                raise DiskFailing(msg)
+            size_bytes = temp.stat().st_size
+        return Held(
+            path=final,
+            size_bytes=size_bytes,
+            sha256=sha256_of(temp),
+            publish=lambda: publish_file(temp, final),
+        )
+
+    def _pack(self, folder: Path, ordered: Sequence[str], temp: Path, index: FrameIndex) -> None:
+        """Write the pictures `ordered` of `folder`, and before them their index, to `temp`."""
         members = [(name, (folder / name).stat().st_size) for name in ordered]
         text = json.dumps(index.plain() | {"members": members}, separators=(",", ":"))
         writer = TarWriter if self.packing == "tar" else ZipWriter
@@ -94,24 +108,18 @@ class ArchiveStore:
             archive.add(INDEX_NAMES[self.stage], text.encode())
             for name in ordered:
                 archive.add(name, (folder / name).read_bytes())
+
+    def _holds(self, temp: Path, ordered: Sequence[str], index: FrameIndex) -> bool:
+        """Return whether what can be read of an archive is what was to be written."""
         try:
             with PackedFrames(temp) as packed:
-                is_whole = (
+                return (
                     packed.names == tuple(ordered)
                     and frame_index(packed.index) == index
                     and _content_sha256(packed) == index.sha256
                 )
         except DamagedArchive:
-            is_whole = False
-        if not is_whole:
-            msg = f"What is read back of {final} are not the pictures that were just packed."
-            raise DiskFailing(msg)
-        return Held(
-            path=final,
-            size_bytes=temp.stat().st_size,
-            sha256=sha256_of(temp),
-            publish=lambda: publish_file(temp, final),
-        )
+            return False
 
     def remove(self, path: Path, *, into: Path | None) -> None:
         """Delete the archive at `path`, or move it to the folder `into`, on another disk if so."""

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinetics_assets.io.atomic import (
@@ -34,7 +35,6 @@ from kinetics_assets.stages.frame_index import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from kinetics_assets.core.clips import ClipId
     from kinetics_assets.core.manifest import ManifestRow
@@ -187,4 +187,7 @@ def _link_others(stage: Stage, final: Path, temp: Path) -> None:
         return
     for entry in os.scandir(final):
         if entry.name != INDEX_NAMES[stage] and not entry.name.startswith(PREFIXES[stage]):
-            os.link(entry.path, temp / entry.name)
+            try:
+                os.link(entry.path, temp / entry.name)
+            except OSError:  # copied where hard links are refused
+                link_or_copy(Path(entry.path), temp / entry.name)

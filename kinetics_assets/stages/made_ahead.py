@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kinetics_assets.core.errors import EnvironmentFault
 from kinetics_assets.core.layout import TEMP_PREFIX
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.atomic import sweep_temps, temp_path
@@ -74,7 +75,7 @@ def begin(order: ClassOrder, stage: Stage, clip: Clip) -> Path:
     """Return a new temporary folder for a hand-over, with its content's folder if it has one.
 
     Raises:
-        OSError: It cannot be made.
+        OSError, EnvironmentFault: It cannot be made.
     """
     final = order.layout.made_ahead(order.split, stage, clip.label) / clip.id.name
     temp = temp_path(final, stage=stage)
@@ -93,7 +94,7 @@ def complete(folder: Path, stage: Stage, clip: Clip, handed: HandOver) -> None:
     """Give the hand-over for `stage` in the temporary `folder` its name.
 
     Raises:
-        OSError: It cannot be written or renamed.
+        OSError, EnvironmentFault: It cannot be written or renamed.
     """
     record = {
         **asdict(handed),
@@ -133,7 +134,9 @@ def taken(order: ClassOrder, stage: Stage, clip: Clip, *, digest: str) -> Iterat
 def remove_all(order: ClassOrder, stage: Stage) -> None:
     """Delete all hand-overs of the class for `stage` that are complete or a dead process's."""
     folder = order.layout.made_ahead(order.split, stage, order.label)
-    with suppress(OSError):  # not there, or not empty, as the class's folder should be
+    with suppress(
+        OSError, EnvironmentFault
+    ):  # not there, or not empty, as the class's folder should be
         sweep_temps(folder)
         for entry in list(folder.iterdir()):
             if not entry.name.startswith(TEMP_PREFIX):

@@ -17,6 +17,7 @@ from kinetics_assets.core.manifest import ManifestRow, Status
 from kinetics_assets.core.settings import digest
 from kinetics_assets.core.stages import Stage
 from kinetics_assets.io.annotation_store import load_class_rows
+from kinetics_assets.io.atomic import os_faults
 from kinetics_assets.io.manifests import read_known
 from kinetics_assets.readers import DamagedArchive, PackedFrames, PictureFiles
 from kinetics_assets.stages.digests import output_digest, recipe_digest
@@ -273,10 +274,11 @@ def _pictures(base: Path, stage: Stage, row: ManifestRow) -> Parts | None:
     path = base / row.path
     sha256, files = row.sha256, PictureFiles(open_archives=1)
     try:
-        if path.is_file():
-            with PackedFrames(path) as archive:
-                sha256 = archive.index["sha256"]
-        parts = [(name, files.get(path / name)) for name in names]
+        with os_faults(f"reading {path}"):
+            if path.is_file():
+                with PackedFrames(path) as archive:
+                    sha256 = archive.index["sha256"]
+            parts = [(name, files.get(path / name)) for name in names]
     except (FileNotFoundError, DamagedArchive, KeyError):
         return None
     lines = sorted(f"{name} {hashlib.sha256(data).hexdigest()}\n" for name, data in parts)

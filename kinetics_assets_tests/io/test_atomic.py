@@ -260,15 +260,26 @@ def test_a_read_only_disk_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     """A disk that went read-only is a missing permission, not a failed clip."""
     code = f"""{SMALL_DISK}
 from kinetics_assets.core.errors import PermissionDenied
-from kinetics_assets.io.atomic import write_file
+from kinetics_assets.io.atomic import sweep_temps, temp_path, write_file
 write_file(disk / "x", b"old")
+(disk / ".tmp-videos-0-ab.mp4").touch()
 subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
 try:
     write_file(disk / "x", b"new")
 except PermissionDenied as fault:
     print(fault.reason, (disk / "x").read_bytes())
+for touch in (lambda: temp_path(disk / "new" / "x", stage="videos"), lambda: sweep_temps(disk)):
+    try:
+        touch()
+    except PermissionDenied as fault:
+        print(fault.message)
 """
-    assert run(code, tmp_path, prefix=own_mounts()) == "permission_denied b'old'"
+    said_so = run(code, tmp_path, prefix=own_mounts()).splitlines()
+    assert said_so[0] == "permission_denied b'old'"
+    assert [line.partition(str(tmp_path))[0] for line in said_so[1:]] == [
+        "Not allowed while creating ",
+        "Not allowed while sweeping ",
+    ]
 
 
 @needs_mounts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -198,3 +200,24 @@ def test_flow_pictures_are_gray_and_of_the_frames_size(order: ClassOrder) -> Non
     assert (width, height, colourspace) == (row.width_px, row.height_px, "Gray")
     plane = simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0]
     assert 90 < np.median(plane) < 166
+
+
+def test_a_disk_that_refuses_hard_links_has_both_stages(
+    order: ClassOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other stage's pictures are copied into the folder that takes the old one's place.
+
+    Regression: flow could not be published beside frames on such a disk.
+    """
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    _, frames, flow = prepare(order, Stage.VIDEOS, Stage.RAWFRAMES, Stage.FLOW)
+    assert ok_rows(flow)
+    assert run_stage(Stage.RAWFRAMES, order).changed == 0
+    for row in ok_rows(frames):
+        folder = order.layout.base / row.path
+        assert len(own_names(Stage.RAWFRAMES, folder)) == row.frames_decoded
+        assert read_index(Stage.FLOW, folder) is not None
