@@ -71,6 +71,12 @@ void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std
     constexpr int SIDE = 32;
     const __m256i sign = _mm256_set1_epi8(-128);
     const auto thirty_two = [&](int x) {
+        // a frame just decoded is in no near cache; as many rows on are those of the next target row
+        if (x % 64 == 0) {
+            for (int tap = taps; tap < 2 * taps; ++tap) {
+                _mm_prefetch(reinterpret_cast<const char*>(rows + tap * pitch + x), _MM_HINT_T0);
+            }
+        }
         __m256i low = _mm256_setzero_si256(), high = low;
         for (int tap = 0; tap < taps; tap += 2) {
             const std::uint8_t* at = rows + tap * pitch + x;
