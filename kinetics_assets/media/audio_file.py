@@ -14,7 +14,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from kinetics_assets.core.errors import EncodeFailed
+from kinetics_assets.core.errors import EncodeFailed, NoAudio
 from kinetics_assets.media.encode import encoding_faults, open_target
 from kinetics_assets.media.facts import SoundFacts
 from kinetics_assets.media.sound import SOUND_FORMATS, sound_of_file, sound_of_video
@@ -36,7 +36,7 @@ def extract_audio(source: Path, target: Path, *, recipe: AudioRecipe, caps: Caps
     """Write the sound of the video at `source` to `target` and return the facts of the result.
 
     Raises:
-        NoAudio: The video has none.
+        NoAudio: The video has none, or too little to be resampled.
         ClipError: The source is at fault.
         EncodeFailed: The result is not what was to be written.
         OSError: A file cannot be read or written.
@@ -106,7 +106,9 @@ def _write(frames: Iterable[Any], target: Path, *, recipe: AudioRecipe) -> Sound
     )
     samples = 0
     with encoding_faults(target):
-        first = next(wanted)
+        first = next(wanted, None)
+        if first is None:
+            raise NoAudio("The sound is too short to be resampled.")
         channels = first.layout.nb_channels
         if recipe.format == "flac" and channels > _MOST_FLAC_CHANNELS:
             raise EncodeFailed(f"{channels} channels; a flac has {_MOST_FLAC_CHANNELS} at most.")

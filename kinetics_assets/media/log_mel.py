@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from kinetics_assets.core.errors import EncodeFailed
+from kinetics_assets.core.errors import EncodeFailed, NoAudio
 from kinetics_assets.media.audio_file import resampled
 from kinetics_assets.media.facts import FeatureFacts
 from kinetics_assets.media.sound import sound_of_file
@@ -71,7 +71,7 @@ def mono_sound(path: Path, *, sample_rate_hz: int) -> Floats:
     Its length is that of the file times the ratio of the rates, rounded up.
 
     Raises:
-        ClipError: The file is damaged.
+        ClipError: The file is damaged, or holds too little to be resampled.
         OSError: It cannot be read.
     """
     import numpy as np
@@ -92,6 +92,8 @@ def mono_sound(path: Path, *, sample_rate_hz: int) -> Floats:
                 sample_rate_hz=sample_rate_hz,
             )
         ]
+    if not parts:
+        raise NoAudio("The sound is too short to be resampled.")
     sound = np.concatenate(parts)
     samples = math.ceil(length[0] - 1e-6)
     return np.pad(sound[:samples], (0, max(0, samples - len(sound))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from kinetics_assets.core.errors import NoAudio, OverLimit, Undecodable
-from kinetics_assets.core.settings import AudioRecipe
+from kinetics_assets.core.settings import AudioFeatureRecipe, AudioRecipe
 from kinetics_assets.media.audio_file import extract_audio, resampled
 from kinetics_assets.media.client import MediaWorker
 from kinetics_assets.media.facts import SoundFacts
@@ -22,6 +23,12 @@ from kinetics_assets_tests.resources import media
 SECONDS = 2
 RATE_HZ = 48_000
 TONE_HZ = 440
+
+
+def with_a_click(path: Path) -> Path:
+    """Write a video with twelve samples of sound, fewer than resampling to a third looks at."""
+    one = {"frames": 1, "rate": Fraction(4000), "container": "matroska"}
+    return media.plain(path, audio_codec="pcm_s16le", **one)
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +151,19 @@ def test_a_change_of_rate_on_the_way_is_made_like_the_beginning() -> None:
     assert abs(len(sound) - 2 * 44_100) <= 1
     for half in (sound[:44_100, 0], sound[44_100:, 1]):
         assert pitch_hz(half, rate_hz=44_100) == pytest.approx(TONE_HZ, abs=1)
+
+
+@pytest.mark.parametrize("name", ["clip.wav", "clip.flac"])
+def test_sound_too_short_to_be_resampled_is_none(
+    name: str, worker: MediaWorker, tmp_path: Path
+) -> None:
+    """Regression: such a clip ended as a bug of the package, and stopped its whole class."""
+    source, target = with_a_click(tmp_path / "clip.mkv"), tmp_path / name
+    recipe = AudioRecipe(format="flac" if target.suffix == ".flac" else "wav")
+    assert worker.extract_audio(source, target, recipe=recipe).samples == 12
+    with pytest.raises(NoAudio, match="too short"):
+        worker.log_mel(target, tmp_path / "clip.npy", recipe=AudioFeatureRecipe())
+    target.unlink()
+    with pytest.raises(NoAudio, match="too short"):
+        worker.extract_audio(source, target, recipe=replace(recipe, sample_rate_hz=16_000))
+    assert not (tmp_path / "clip.npy").exists()
