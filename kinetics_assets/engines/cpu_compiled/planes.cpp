@@ -71,7 +71,7 @@ void mean_row(const std::uint8_t* rows, std::int64_t pitch, int width, const std
     constexpr int SIDE = 32;
     const __m256i sign = _mm256_set1_epi8(-128);
     const auto thirty_two = [&](int x) {
-        // a frame just decoded is in no near cache; as many rows on are those of the next target row
+        // a frame just decoded is in no near cache; so many rows on are those of the next call
         if (x % 64 == 0) {
             for (int tap = taps; tap < 2 * taps; ++tap) {
                 _mm_prefetch(reinterpret_cast<const char*>(rows + tap * pitch + x), _MM_HINT_T0);
