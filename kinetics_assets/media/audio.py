@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 FIT_FOR_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 """Sound codecs that players expect in an MP4; others are left out."""
 _SEEK_BACK_SECONDS = 2
+_ANY_TIME = -(2**62)
+"""Earlier than any timestamp."""
 
 
 def audio_packets(
@@ -57,12 +59,17 @@ def _span(
     first: Fraction,
     end: Fraction | None,
 ) -> list[Any]:
-    """Return the packets of the span, their timestamps rebased."""
+    """Return the packets of the span, their timestamps rebased.
+
+    Times that stand still or go back are moved behind those before, as ffmpeg does: the muxer
+    accepts nothing else, and no clip is worth less for its sound.
+    """
     tick = Fraction(audio.time_base)
     shift = round(first / tick)
     if end is not None and first > _SEEK_BACK_SECONDS:
         video.input.seek(round((first - _SEEK_BACK_SECONDS) / tick), stream=audio)
-    kept = []
+    kept: list[Any] = []
+    earliest = _ANY_TIME
     for packet in video.input.demux(audio):
         if packet.dts is None or packet.pts is None:
             continue
@@ -72,7 +79,8 @@ def _span(
                 break
             if time < first:
                 continue
-        packet.pts -= shift
-        packet.dts -= shift
+        packet.dts = max(packet.dts - shift, earliest)
+        packet.pts = max(packet.pts - shift, packet.dts)
+        earliest = packet.dts + 1
         kept.append(packet)
     return kept

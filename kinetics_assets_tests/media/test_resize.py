@@ -126,6 +126,32 @@ def test_sound_is_copied(worker: MediaWorker, tmp_path: Path) -> None:
     assert [t for _, t in packets[0]] == pytest.approx([t for _, t in packets[1]], abs=1e-3)
 
 
+def test_sound_with_times_that_stand_still_is_kept(worker: MediaWorker, tmp_path: Path) -> None:
+    """No packet is lost, and each is later than the one before, which an MP4 asks for.
+
+    Regression: the clip was called `encode_failed`, its pictures and all.
+    """
+    whole, source = media.with_audio(tmp_path / "whole.mkv", container="matroska"), tmp_path / "odd"
+    with av.open(str(whole)) as read, av.open(str(source), "w", format="matroska") as out:
+        streams = [out.add_stream_from_template(stream) for stream in read.streams]
+        times, given = [0], 0
+        for packet in read.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio":
+                given += 1
+                times.append(times[-1] if given % 10 == 0 else max(packet.dts, times[-1]))
+                packet.dts = packet.pts = times[-1]
+            packet.stream = streams[packet.stream.index]
+            out.mux(packet)
+    target, facts = shrink(worker, source)
+    assert facts.has_audio
+    with av.open(str(target)) as clip:
+        kept = [packet.dts for packet in clip.demux(clip.streams.audio[0]) if packet.size]
+    assert len(kept) == given
+    assert sorted(set(kept)) == kept
+
+
 def test_sound_can_be_left_out(worker: MediaWorker, tmp_path: Path) -> None:
     """Without keep_audio, and where the codec does not fit."""
     source = media.with_audio(tmp_path / "source")
