@@ -36,11 +36,14 @@ class Input:
     source: str
     size: str
     codec: str
+    from_second: int = 0
+    """Where in the source it begins; without sound then."""
 
     @property
     def name(self) -> str:
         """How it is called in tables and in the cache."""
-        return f"{self.source}-{self.size}-{self.codec}"
+        begin = f"-from{self.from_second}" if self.from_second else ""
+        return f"{self.source}{begin}-{self.size}-{self.codec}"
 
 
 INPUTS: Final = tuple(
@@ -49,6 +52,21 @@ INPUTS: Final = tuple(
     for source in sources
     for codec in ENCODERS
 )
+
+HELD_OUT: Final = tuple(
+    Input(source, size, codec, begin)
+    for size, source, begin in (
+        ("720p", "cam03", 0),
+        ("480p", "cam03", 0),
+        ("480p", "cam02", 0),
+        ("340x256", "cam03", 0),
+        ("340x256", "wolfgang", 10),
+        ("340x256", "cap13_mp4", 10),
+        ("340x256", "cap13_mp4", 20),
+    )
+    for codec in ENCODERS
+)
+"""Inputs by which no setting was chosen: other cameras, other seconds of the same scenes."""
 
 
 def cache_folder() -> Path:
@@ -78,8 +96,9 @@ def sides(width_px: int, height_px: int, size: str) -> tuple[int, int]:
 
 
 def _make(one: Input, source: Path, target: Path) -> None:
-    """Write the first ten seconds of `source` to `target`, with its sound if it is AAC."""
+    """Write ten seconds of `source` to `target`; if they are the first, with sound that is AAC."""
     encoder, options = ENCODERS[one.codec]
+    end = one.from_second + SECONDS
     with (
         av.open(str(source), metadata_errors="replace") as given,
         av.open(str(target), "w", format="mp4") as out,
@@ -90,7 +109,8 @@ def _make(one: Input, source: Path, target: Path) -> None:
         stream.width, stream.height = sides(video.width, video.height, one.size)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = video.time_base
-        sound = next((s for s in given.streams.audio if s.codec_context.name == "aac"), None)
+        sounds = () if one.from_second else given.streams.audio
+        sound = next((s for s in sounds if s.codec_context.name == "aac"), None)
         copied = out.add_stream_from_template(sound) if sound is not None else None
         wanted = [s for s in (video, sound) if s is not None]
         for packet in given.demux(wanted):
@@ -100,15 +120,16 @@ def _make(one: Input, source: Path, target: Path) -> None:
                     out.mux(packet)
                 continue
             for frame in packet.decode():
-                if frame.time < SECONDS:
+                if one.from_second <= frame.time < end:
                     picture = frame.reformat(
                         stream.width, stream.height, "yuv420p", interpolation="LANCZOS"
                     )
                     picture.pict_type = 0
+                    picture.pts -= round(one.from_second / picture.time_base)
                     out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
 
 
 if __name__ == "__main__":
-    for each in INPUTS:
+    for each in (*INPUTS, *HELD_OUT):
         print(each.name, made(each), flush=True)

@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any, Final
 
 import av
-from kinetics_like import INPUTS, made
+from kinetics_like import HELD_OUT, INPUTS, made
 from peer_ffmpeg import peer_ffmpeg, quality, static_ffmpeg, version_of
 from results import report
 
@@ -190,9 +190,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [one.name for one in INPUTS]
     parser.add_argument("--inputs", nargs="+", default=names, choices=names, metavar="NAME")
+    parser.add_argument("--held-out", action="store_true", help="inputs that settings never saw")
     parser.add_argument("--recipe", nargs="+", default=[], help="instead of the default recipe")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     options = parser.parse_args()
+    inputs = [one for one in INPUTS if one.name in options.inputs]
+    inputs = list(HELD_OUT) if options.held_out else inputs
     ffmpeg = peer_ffmpeg()
     recipes = [(text, recipe_from(text)) for text in options.recipe]
     recipes = recipes or [("default", ResizeRecipe())]
@@ -202,7 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ours = Ours(folder)
-        for one in (one for one in INPUTS if one.name in options.inputs):
+        for one in inputs:
             for text, recipe in recipes:
                 row = measure(ours, ffmpeg, made(one), folder, recipe, rounds=options.rounds)
                 found[text].append({"input": one.name, "form": f"{one.size} {one.codec}", **row})
@@ -230,7 +233,8 @@ def main() -> None:
         },
     }
     whole = options.inputs == names and not options.recipe
-    report("resize", summary(rows)["ratio"], details, keep=whole)
+    name = "resize_held_out" if options.held_out else "resize"
+    report(name, summary(rows)["ratio"], details, keep=whole)
 
 
 if __name__ == "__main__":
