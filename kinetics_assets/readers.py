@@ -220,12 +220,17 @@ def _read_spans(fd: int, path: str) -> tuple[dict[str, Any], dict[str, Span]]:
         spans = _tar_spans(path) if head[_TAR_MAGIC] == b"ustar" else _zip_spans(fd, path)
         return {}, spans
     members = index.pop("members")
-    return index, _spans_after(first, members, is_tar=head[_TAR_MAGIC] == b"ustar")
+    try:
+        return index, _spans_after(first, members, is_tar=head[_TAR_MAGIC] == b"ustar")
+    except (TypeError, ValueError) as error:
+        raise DamagedArchive(f"{path} does not say where its pictures are.") from error
 
 
 def _index(fd: int, head: bytes, first: Span) -> dict[str, Any] | None:
     """Return what the first member says, None when it does not say where the others are."""
     end = first.data + first.size_bytes
+    if end > os.fstat(fd).st_size:
+        return None  # it would not fit into memory, either
     data = head[first.data : end] if end <= len(head) else _pread(fd, first.size_bytes, first.data)
     try:
         index = json.loads(data)

@@ -122,6 +122,30 @@ def test_a_number_that_is_none_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="there is no program tar")
+@pytest.mark.parametrize("members", ['[["a", 1, 2]]', '[["a", "1"]]', "[3]", "7", "null"])
+def test_an_index_that_says_something_else_is_damage(members: str, tmp_path: Path) -> None:
+    """Whatever stands in the place of names and sizes: one error, and never another."""
+    path = tmp_path / "clip.flow.tar"
+    with TarWriter(path) as writer:
+        writer.add("_flow.json", f'{{"members": {members}}}'.encode())
+        writer.add("flow_x_00001.jpg", PICTURES[NAMES[0]])
+    with pytest.raises(DamagedArchive, match="does not say"):
+        PackedFrames(path)
+
+
+def test_an_index_longer_than_its_file_is_damage(tmp_path: Path) -> None:
+    """Its eight GiB are not asked of the memory."""
+    path = tmp_path / "clip.flow.tar"
+    with TarWriter(path) as writer:
+        writer.add("_flow.json", b"{}")
+    data = bytearray(path.read_bytes())
+    data[124:135] = b"7" * 11
+    data[148:154] = b"%06o" % (sum(data[:148]) + 8 * ord(" ") + sum(data[156:512]))
+    path.write_bytes(data)
+    with pytest.raises(DamagedArchive, match=r"ends before|damaged"):
+        PackedFrames(path)
+
+
 def test_the_program_tar_reads_it(tmp_path: Path) -> None:
     """`tar` unpacks the archive without a complaint."""
     archive, out = pack(tmp_path, "tar"), tmp_path / "out"
