@@ -20,7 +20,7 @@ from kinetics_assets.engines.cpu_compiled.gray import CompiledGray
 from kinetics_assets.engines.cpu_compiled.gray420 import CompiledGray420
 from kinetics_assets.engines.gray import GrayMaker
 from kinetics_assets.media.gray import GrayWriter, gray
-from kinetics_assets.media.gray_library import _library, gray_library
+from kinetics_assets.media.gray_library import _bundled_swscale, _library, gray_library
 from kinetics_assets.media.gray_planes import SHARES, GrayOfPlanes
 from kinetics_assets.media.libraries import Libraries
 from kinetics_assets.media.picture import bgr_maker, size_of
@@ -28,6 +28,7 @@ from kinetics_assets.media.probe import Caps
 from kinetics_assets.media.product_facts import Wishes
 from kinetics_assets.media.products import make_products
 from kinetics_assets_tests.resources import golden, media
+from kinetics_assets_tests.resources.compilers import skip_without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +65,11 @@ ELSEWHERE: dict[str, Callable[[Path], Path]] = {
 @cache
 def straight_library() -> Path:
     """Return the library of this machine, which serves planes."""
+    skip_without("__AVX2__")
+    if _bundled_swscale() is None:
+        pytest.skip("PyAV is not from a wheel")
     found = _library()
-    if found is None:
-        pytest.skip("no C++ compiler, a processor without AVX2, or another libswscale")
+    assert found is not None, "it does not compile, or gives other bytes than this libswscale"
     assert gray_library() == found
     return found
 

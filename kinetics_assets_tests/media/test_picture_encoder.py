@@ -26,6 +26,7 @@ from kinetics_assets.media.picture_encoder import (
 from kinetics_assets.media.probe import Caps
 from kinetics_assets.media.rawframes import rawframes
 from kinetics_assets_tests.resources import media
+from kinetics_assets_tests.resources.compilers import skip_without
 
 Frame = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 CAPS = Caps(max_side_px=1000, max_frames=100)
@@ -44,9 +45,9 @@ SHRINKING = [
 @pytest.fixture(scope="module")
 def library() -> Path:
     """The code as it is compiled here."""
+    skip_without("__AVX2__", "__BMI__", "__BMI2__", "__LZCNT__")
     found = frames_library()
-    if found is None:
-        pytest.skip("no C++ compiler, or a processor without AVX2")
+    assert found is not None, "it does not compile, or gives other bytes"
     return found
 
 
@@ -104,6 +105,25 @@ def test_what_has_no_code_is_not_written(library: Path) -> None:
         planes = [np.full(plane.shape, level, np.uint8) for plane in canvas.planes]
         found = drawing.draw(*((plane.ctypes.data, plane.strides[0]) for plane in planes))
         assert found == (encode_planes(*canvas.views(), quality=97) if has_code else None)
+
+
+def test_nothing_is_written_behind_the_room(library: Path) -> None:
+    """A picture that is too large for it is left to libjpeg-turbo, with the same bytes."""
+    frame, canvas = noise(64, 640, "random"), Canvas(Size(64, 640))
+    wanted = encode_planes(*frame, quality=95)
+    room = ScanRoom(canvas, scan_tables(wanted))
+    least = len(room.out) - room.bytes  # header, margin, and two rows of groups
+    for size, fits in ((0, False), (1000, False), (len(wanted) // 2, False), (len(wanted), True)):
+        room.bytes = size
+        room.out = np.full(2 * len(wanted) + least, 170, np.uint8)
+        room.out[: room.header] = np.frombuffer(wanted, np.uint8)[: room.header]
+        drawing = Drawing(
+            canvas, (640, 64), CompiledFrames(library), is_full=True, matrix=None, room=room
+        )
+        found = drawing.draw(*((plane.ctypes.data, plane.strides[0]) for plane in frame))
+        assert found == (wanted if fits else None)
+        assert set(room.out[size + least :].tolist()) == {170}
+        assert encode_planes(*canvas.views(), quality=95) == wanted
 
 
 @pytest.mark.parametrize(("given", "wanted"), SHRINKING)
