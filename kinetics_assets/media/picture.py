@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,7 @@ def turned(pixels: Plane, way: Orientation) -> Plane:
 
 def plane_pixels(plane: Any) -> Plane:  # noqa: ANN401 - PyAV's plane
     """Return the pixels of an 8-bit plane as a (H, W) view of its memory."""
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width]
+    return _rows_of(plane, plane.height, plane.width)
 
 
 def bgr_maker(interpolation: str) -> Callable[[Any, Size], Plane]:
@@ -58,10 +58,25 @@ def bgr_maker(interpolation: str) -> Callable[[Any, Size], Plane]:
 
 def plane_pixels_bgr(picture: Any) -> Plane:  # noqa: ANN401 - PyAV's frame
     """Return the pixels of a bgr24 picture as a (H, W, 3) view of its memory, rows maybe apart."""
-    plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    rows = rows[: picture.height, : 3 * picture.width]
+    rows = _rows_of(picture.planes[0], picture.height, 3 * picture.width)
     return rows.reshape(picture.height, picture.width, 3)
+
+
+def _rows_of(plane: Any, height: int, width_bytes: int) -> Plane:  # noqa: ANN401 - PyAV's plane
+    """Return the rows of a plane, upper first, as a view; a copy where memory has the last first.
+
+    Decoders of uncompressed AVI files give such planes.
+    """
+    pitch = plane.line_size
+    if pitch > 0:
+        return np.frombuffer(plane, np.uint8).reshape(-1, pitch)[:height, :width_bytes]
+    # PyAV's buffer begins at the upper row all the same, and so ends behind the memory
+    last = plane.buffer_ptr + (height - 1) * pitch
+    memory = ctypes.string_at(last, (height - 1) * -pitch + width_bytes)
+    rows: Plane = np.ndarray(
+        (height, width_bytes), np.uint8, memory, offset=(height - 1) * -pitch, strides=(pitch, 1)
+    )
+    return rows
 
 
 def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], Any]:
