@@ -60,7 +60,7 @@ def _library() -> Path | None:
             _makes_the_same_bytes,
             sources=_SOURCES,
             compared_with=swscale,
-            needs_macro="__AVX2__",
+            needs_macros=["__AVX2__"],
         )[0]
     except (compiler.NotCompiled, ToolMissing, OSError):
         return None

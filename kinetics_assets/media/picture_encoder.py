@@ -18,6 +18,7 @@ from kinetics_assets.core.geometry import Size
 from kinetics_assets.engines import planes as in_numpy
 from kinetics_assets.engines.cpu_compiled.frames import (
     BEST_QUALITY,
+    NEEDED,
     SOURCES,
     CompiledFrames,
     Drawing,
@@ -158,7 +159,7 @@ def _library() -> Path | None:
             _makes_the_same_bytes,
             sources=SOURCES,
             compared_with=f"simplejpeg {version('simplejpeg')}",
-            needs_macro="__AVX2__",
+            needs_macros=NEEDED,
         )[0]
     except (compiler.NotCompiled, ToolMissing, OSError):
         return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinetics_assets.core.geometry import Size
 from kinetics_assets.core.settings import FrameRecipe
 from kinetics_assets.engines.cpu_compiled import compiler
-from kinetics_assets.engines.cpu_compiled.frames import CompiledFrames, Drawing, ScanRoom
+from kinetics_assets.engines.cpu_compiled.frames import NEEDED, CompiledFrames, Drawing, ScanRoom
 from kinetics_assets.engines.jpeg_tables import scan_tables
 from kinetics_assets.engines.planes import BT709, Canvas
 from kinetics_assets.media.jpeg import encode_planes
@@ -45,7 +45,7 @@ SHRINKING = [
 @pytest.fixture(scope="module")
 def library() -> Path:
     """The code as it is compiled here."""
-    skip_without("__AVX2__", "__BMI__", "__BMI2__", "__LZCNT__")
+    skip_without(*NEEDED)
     found = frames_library()
     assert found is not None, "it does not compile, or gives other bytes"
     return found

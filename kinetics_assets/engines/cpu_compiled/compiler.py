@@ -51,7 +51,7 @@ def library_file(
     *,
     sources: Sequence[Path] = (SOURCE,),
     compared_with: str = "",
-    needs_macro: str = "",
+    needs_macros: Sequence[str] = (),
 ) -> tuple[Path, str]:
     """Return the file of the compiled kernels, and the name and version of their compiler.
 
@@ -64,7 +64,7 @@ def library_file(
         sources: What is compiled, together, and the headers that lie beside it.
         compared_with: Name and version of what `is_right` holds it against, if that is not ours:
             another version asks again.
-        needs_macro: One that the compiler defines where the CPU can run what is compiled.
+        needs_macros: What the compiler defines where the CPU can run what is compiled.
 
     Raises:
         NotCompiled: there is no C++ compiler, none that makes right kernels, or not the CPU.
@@ -81,8 +81,8 @@ def library_file(
         _run([compiler, *options(), "-dM", "-E", "-x", "c++", os.devnull, "-o", str(facts)])
         macros = facts.read_text(encoding="utf-8", errors="replace")
         name = _name_of(compiler, macros)
-        if needs_macro and f"#define {needs_macro} " not in macros:
-            raise NotCompiled(f"this CPU is without what {needs_macro} stands for")
+        if missing := [one for one in needs_macros if f"#define {one} " not in macros]:
+            raise NotCompiled(f"this CPU is without what {' and '.join(missing)} stands for")
         content = [source.read_bytes() for source in sources]
         key = repr((content, options(), compiler, macros, compared_with))
         path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"

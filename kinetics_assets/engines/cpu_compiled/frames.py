@@ -28,6 +28,8 @@ SOURCES: Final = tuple(
     Path(__file__).with_name(name)
     for name in ("planes.cpp", "jpeg_blocks.h", "jpeg_blocks.cpp", "jpeg.cpp", "picture.cpp")
 )
+NEEDED: Final = ("__AVX2__", "__BMI__", "__BMI2__", "__LZCNT__")
+"""Macros of what the CPU must have."""
 BEST_QUALITY: Final = 95
 """Above it libjpeg-turbo transforms in another way."""
 _EIGHT: Final = 8
