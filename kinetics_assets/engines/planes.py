@@ -91,7 +91,11 @@ def area_taps(source_px: int, target_px: int, unit: int) -> Taps:
 
 @lru_cache(maxsize=64)
 def row_taps(source_px: int, target_px: int) -> Taps:
-    """Return `area_taps` of rows, whose shares, where there are more than one, fit a byte."""
+    """Return `area_taps` of rows, whose shares, where there are more than one, fit a byte.
+
+    Down to a tenth of the rows the mean is exact to a level or so, whatever the picture is. Where
+    hundreds of rows become one, noise is off by up to five levels, and some rows have no share.
+    """
     taps = area_taps(source_px, target_px, DOWN_UNIT)
     count = taps.shares.shape[1]
     if count == 1:
