@@ -213,6 +213,10 @@ class Layout:
         """Return the file that keeps a list's entries by class; it may be deleted at any time."""
         return self.base / "manifests" / split / f"{kind}-list-of-{stage}.parts"
 
+    def class_entries(self, split: Split, stage: Stage, label: str) -> Path:
+        """Return the file that keeps a class's list entries; it may be deleted at any time."""
+        return self.manifests(split, stage) / f".{folder_name(label)}.parts"
+
     def retired(self, split: Split) -> Path:
         """Return the folder of files whose rows are no longer in the list."""
         return self.base / "retired" / split

@@ -99,6 +99,9 @@ def write_manifest(
     data = encode_manifest(rows)
     if path.exists() and path.read_bytes() == data:
         return False
+    with os_faults(f"writing {path}"):
+        # first, so that list entries that are there were made of the manifest that is there
+        layout.class_entries(split, stage, label).unlink(missing_ok=True)
     write_file(path, data)
     return True
 

@@ -12,6 +12,8 @@ from kinetics_assets.core.stages import ALL_CLASS_STAGES
 from kinetics_assets.io.atomic import os_faults
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kinetics_assets.core.clips import Split
     from kinetics_assets.core.layout import Layout
     from kinetics_assets.core.stages import Stage
@@ -57,6 +59,15 @@ class Stamp:
         return self.changed_ns + _TICK_NS < by_ns
 
 
+def manifest_stamp(path: Path) -> Stamp:
+    """Return the stamp of a manifest.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    return _stamp_of(path.stat())
+
+
 def manifest_stamps(layout: Layout, split: Split, stage: Stage) -> dict[str, Stamp]:
     """Return the stamp of each class's manifest in a stage, by label; only of those there are."""
     folder, labels = layout.manifests(split, stage), labels_by_folder(layout.dataset)
@@ -67,8 +78,11 @@ def manifest_stamps(layout: Layout, split: Split, stage: Stage) -> dict[str, Sta
         for entry in entries:
             label = labels.get(entry.name.removesuffix(_SUFFIX))
             if label is not None and entry.name.endswith(_SUFFIX):
-                stat = entry.stat()
-                times = (stat.st_mtime_ns, stat.st_ctime_ns)
-                text = f"{stat.st_size} {stat.st_ino} {times[0]} {times[1]}"
-                stamps[label] = Stamp(text, max(times))
+                stamps[label] = _stamp_of(entry.stat())
     return dict(sorted(stamps.items()))
+
+
+def _stamp_of(stat: os.stat_result) -> Stamp:
+    """Return the stamp of what `stat` is of."""
+    times = (stat.st_mtime_ns, stat.st_ctime_ns)
+    return Stamp(f"{stat.st_size} {stat.st_ino} {times[0]} {times[1]}", max(times))

@@ -152,6 +152,11 @@ def stage_of(kind: ListKind, settings: Settings) -> Stage:
     return Stage.AUDIO_FEATURES if kind is ListKind.AUDIO_FEATURE else Stage(kind.value)
 
 
+def kinds_of(stage: Stage, settings: Settings) -> list[ListKind]:
+    """Return the lists that name the outputs of a stage."""
+    return [kind for kind in ListKind if stage_of(kind, settings) is stage]
+
+
 def _refuse_mixed(settings: Settings, split: Split, parts: ListParts) -> None:
     """Raise `ListsRefused` when rows were made by another recipe than today's."""
     stage = parts.stage

@@ -8,7 +8,7 @@ while all are the same.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ from kinetics_assets.core.filelists import (
 from kinetics_assets.core.settings import digest
 from kinetics_assets.io.annotation_store import load_class_rows
 from kinetics_assets.io.manifests import read_columns
-from kinetics_assets.io.manifests_digest import manifest_stamps
+from kinetics_assets.io.manifests_digest import manifest_stamp, manifest_stamps
 from kinetics_assets.io.part_files import Part, read_parts, write_parts
 from kinetics_assets.stages.left_out import LeftOut
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 pc: Any = arrow_compute  # its stubs know few of the types that it takes
 _REVISION: Final = 1
 """Raised by hand when the same manifest gives other entries or facts."""
+_BY_STEP: Final = "step"
 _NOTHING: Final = LeftOut()
 MOST_READ_EACH_TIME: Final = 16
 """Classes that may be out of date before the file of parts is written again: writing it costs about
@@ -117,18 +118,21 @@ def list_parts(
         InternalError: A manifest is damaged; the message names it and the remedy.
         AnnotationError: The annotations are.
     """
-    kept = read_parts(layout.list_parts(split, kind, stage), maker=_maker(layout, kind))
+    maker = _maker(layout, kind)
+    kept = read_parts(layout.list_parts(split, kind, stage), maker=maker)
     parts: dict[str, Part] = {}
     read_again = 0
     for label, stamp in manifest_stamps(layout, split, stage).items():
         part = kept.parts.get(label)
+        wanted = _source(stamp, versions[label], excluded=left_out.names.get(label, ()))
         if (
             part is None
-            or part.source
-            != _source(stamp, versions[label], excluded=left_out.names.get(label, ()))
+            or part.source != wanted
             or not stamp.settled(by_ns=kept.written_ns)
             or not part.is_whole()
         ):
+            part = _kept_by_step(layout, split, kind, stage, label, source=wanted, maker=maker)
+        if part is None:
             part = _read(
                 layout,
                 split,
@@ -143,6 +147,74 @@ def list_parts(
         parts[label] = part
     facts = {label: ClassFacts.from_record(part.facts) for label, part in parts.items()}
     return ListParts(kind, stage, facts, read_again, parts)
+
+
+def keep_entries(
+    layout: Layout,
+    split: Split,
+    kinds: Iterable[ListKind],
+    *,
+    stage: Stage,
+    label: str,
+    clips: Iterable[str],
+) -> None:
+    """Keep the entries of one class, so that no list has to open its manifest.
+
+    For the step that has just written the manifest, and still holds the class's lock. Whoever
+    writes the next one takes the entries away first, so they need not be older than a tick of the
+    clock, as those do that a list keeps.
+
+    Args:
+        layout: Paths of the dataset.
+        split: Of the class.
+        kinds: Lists that name the outputs of the stage.
+        stage: Whose manifest it is.
+        label: The class.
+        clips: Names of its annotated clips.
+
+    Raises:
+        InternalError: The manifest is damaged.
+        OSError: It cannot be looked at, or the entries cannot be written.
+    """
+    stamp = manifest_stamp(layout.manifest(split, stage, label))
+    version = hash_of_names(sorted(clips))
+    sources = {kind: f"{_maker(layout, kind)} {_source(stamp, version)}" for kind in kinds}
+    path = layout.class_entries(split, stage, label)
+    there = read_parts(path, maker=_BY_STEP).parts
+    if not sources or {kind: part.source for kind, part in there.items()} == sources:
+        return
+    parts = {}
+    for kind, source in sources.items():
+        made = _read(
+            layout,
+            split,
+            kind,
+            stage=stage,
+            label=label,
+            stamp=stamp,
+            current=version,
+            exclusion=_NOTHING.exclusion,
+        )
+        parts[kind.value] = replace(made, source=source)
+    write_parts(path, parts, maker=_BY_STEP)
+
+
+def _kept_by_step(
+    layout: Layout,
+    split: Split,
+    kind: ListKind,
+    stage: Stage,
+    label: str,
+    *,
+    source: str,
+    maker: str,
+) -> Part | None:
+    """Return the entries that `keep_entries` kept, None unless they are made from `source`."""
+    path = layout.class_entries(split, stage, label)
+    part = read_parts(path, maker=_BY_STEP).parts.get(kind.value)
+    if part is None or part.source != f"{maker} {source}" or not part.is_whole():
+        return None
+    return replace(part, source=source)
 
 
 def _read(
@@ -176,7 +248,7 @@ def _read(
     return Part.of(source, asdict(facts), batch.serialize().to_pybytes())
 
 
-def _source(stamp: Stamp, version: str, *, excluded: Collection[str]) -> str:
+def _source(stamp: Stamp, version: str, *, excluded: Collection[str] = ()) -> str:
     """Return what the entries of a class are made from."""
     without = f" {hash_of_names(excluded)}" if excluded else ""
     return f"{stamp.text} {version}{without}"

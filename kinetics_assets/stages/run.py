@@ -25,9 +25,11 @@ from kinetics_assets.io.slots import lease_slots, slots_folder
 from kinetics_assets.stages.believed import believed
 from kinetics_assets.stages.bring_back import bring_back, drop_returned, returning
 from kinetics_assets.stages.decode_once import Ahead, sweep_ahead
+from kinetics_assets.stages.filelists import kinds_of
 from kinetics_assets.stages.job import Desk, blocked_row, now_utc
 from kinetics_assets.stages.jobs import job_for
 from kinetics_assets.stages.lineage import rows_beyond
+from kinetics_assets.stages.list_parts import keep_entries
 from kinetics_assets.stages.pool import for_each
 from kinetics_assets.stages.relabelled import take_relabelled
 from kinetics_assets.stages.report import StageReport
@@ -35,7 +37,7 @@ from kinetics_assets.stages.retire import retire_rows
 from kinetics_assets.stages.ruled_out import is_withdrawn, ruled_row, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -117,6 +119,7 @@ def run_stage(
         degraded = _work(job, order, due=due, rows=rows, inputs=inputs, ahead=ahead)
         sweep_ahead(order, stage, beside=beside)
         write_manifest(layout, order.split, stage, order.label, rows=rows.values())
+        _keep_entries(stage, order, annotated.clips)
         discard_journal(layout.journal(order.split, stage, order.label))
         drop_returned(job, order, rows)
     ordered = tuple(sorted(rows.values(), key=lambda row: row.annotation))
@@ -336,6 +339,19 @@ def _work(
                 write_manifest(layout, order.split, job.stage, order.label, rows=rows.values())
             raise
         return degraded
+
+
+def _keep_entries(stage: Stage, order: ClassOrder, clips: Iterable[Clip]) -> None:
+    """Keep what file lists will say of the class."""
+    with suppress(OSError, EnvironmentFault):  # they save time, and nothing else
+        keep_entries(
+            order.layout,
+            order.split,
+            kinds_of(stage, order.settings),
+            stage=stage,
+            label=order.label,
+            clips=[clip.id.name for clip in clips],
+        )
 
 
 def _writable(order: ClassOrder) -> list[Path]:
