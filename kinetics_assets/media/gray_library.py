@@ -21,7 +21,7 @@ from kinetics_assets.media.gray_planes import SHARES, GrayOfPlanes
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SOURCES: Final = (over_bgr.SOURCE, gray420.SOURCE)
+_SOURCES: Final = (over_bgr.SOURCE, gray420.SOURCE, *gray420.HEADERS)
 _ONE_AT_A_TIME: Final = threading.Lock()
 _BUNDLED: Final = "libswscale"
 _TRIED: Final = (

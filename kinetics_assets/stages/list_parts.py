@@ -9,6 +9,7 @@ while all are the same.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -120,6 +121,7 @@ def list_parts(
     """
     maker = _maker(layout, kind)
     kept = read_parts(layout.list_parts(split, kind, stage), maker=maker)
+    read = partial(_read, layout, split, kind, stage=stage, exclusion=left_out.exclusion)
     parts: dict[str, Part] = {}
     read_again = 0
     for label, stamp in manifest_stamps(layout, split, stage).items():
@@ -133,16 +135,7 @@ def list_parts(
         ):
             part = _kept_by_step(layout, split, kind, stage, label, source=wanted, maker=maker)
         if part is None:
-            part = _read(
-                layout,
-                split,
-                kind,
-                stage=stage,
-                label=label,
-                stamp=stamp,
-                current=versions[label],
-                exclusion=left_out.exclusion,
-            )
+            part = read(label=label, stamp=stamp, current=versions[label])
             read_again += 1
         parts[label] = part
     facts = {label: ClassFacts.from_record(part.facts) for label, part in parts.items()}
@@ -185,16 +178,8 @@ def keep_entries(
         return
     parts = {}
     for kind, source in sources.items():
-        made = _read(
-            layout,
-            split,
-            kind,
-            stage=stage,
-            label=label,
-            stamp=stamp,
-            current=version,
-            exclusion=_NOTHING.exclusion,
-        )
+        read = partial(_read, layout, split, kind, stage=stage, exclusion=_NOTHING.exclusion)
+        made = read(label=label, stamp=stamp, current=version)
         parts[kind.value] = replace(made, source=source)
     write_parts(path, parts, maker=_BY_STEP)
 

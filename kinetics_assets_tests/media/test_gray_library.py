@@ -40,6 +40,8 @@ def test_code_that_gives_other_bytes_is_not_taken(
     spoiled = tmp_path / "spoiled.cpp"
     spoiled.write_text(text.replace("NEUTRAL = 8 * 128", "NEUTRAL = 8 * 128 - 1"), encoding="utf-8")
     assert spoiled.read_text(encoding="utf-8") != text
+    for header in gray420.HEADERS:
+        shutil.copy(header, tmp_path)
     fresh.setattr(gray_library, "_SOURCES", (over_bgr.SOURCE, spoiled))
     fresh.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert gray_library.gray_library() == wanted

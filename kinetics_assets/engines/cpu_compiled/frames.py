@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 SOURCES: Final = tuple(
     Path(__file__).with_name(name)
-    for name in ("planes.cpp", "jpeg_blocks.h", "jpeg_blocks.cpp", "jpeg.cpp", "picture.cpp")
+    for name in (
+        *("vectors.h", "picture.h", "jpeg_blocks.h"),
+        *("planes.cpp", "jpeg_blocks.cpp", "jpeg.cpp", "picture.cpp"),
+    )
 )
 NEEDED: Final = ("__AVX2__", "__BMI__", "__BMI2__", "__LZCNT__")
 """Macros of what the CPU must have."""

@@ -6,24 +6,13 @@
 // frame is written between the steps, 16 bits are enough for each of them, and rows are asked for
 // before they are needed: no processor guesses which ones are left out.
 
+#include "vectors.h"
+
 #include <cstdint>
 #include <cstring>
 #include <utility>
 
-#ifndef __AVX2__
-#error "written for AVX2; libswscale and gray.cpp serve other processors"
-#endif
-#include <immintrin.h>
-
 namespace {
-
-inline __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
-inline __m128i load_half(const void* at) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(at));
-}
-inline void store(void* at, __m256i value) {
-    _mm256_storeu_si256(static_cast<__m256i*>(at), value);
-}
 
 // Eighths of a level are multiplied by these and cut to levels: products / 65536, rounded down.
 struct Factors {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kinetics_assets.engines.linear import Taps
 
 SOURCE: Final = Path(__file__).with_name("gray420.cpp")
+HEADERS: Final = (SOURCE.with_name("vectors.h"),)
 _GROUP: Final = 4
 """Target pixels that are made of the same bytes of a row."""
 _READ: Final = 16

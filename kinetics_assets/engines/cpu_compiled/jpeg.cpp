@@ -6,10 +6,11 @@
 // afterwards, 32 bytes at a time.
 
 #include "jpeg_blocks.h"
+#include "picture.h"
+#include "vectors.h"
 
 #include <cstdint>
 #include <cstring>
-#include <immintrin.h>
 
 namespace {
 
@@ -143,10 +144,10 @@ Bits put_empty(Bits bits, const Codes& codes) {  // level as the block before it
 std::uint8_t* stuffed(const std::uint8_t* from, const std::uint8_t* end, std::uint8_t* to) {
     const __m256i full = _mm256_set1_epi8(-1);
     while (from < end) {
-        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+        const __m256i bytes = load(from);
         const auto found = static_cast<std::uint32_t>(
             _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, full)));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+        store(to, bytes);
         const std::int64_t left = end - from;
         const int upto = found ? __builtin_ctz(found) + 1 : 32;
         if (upto > left) return to + left;

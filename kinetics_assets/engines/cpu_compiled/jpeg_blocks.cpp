@@ -5,8 +5,7 @@
 // Why it is fast: two blocks are transformed at once, and brought to zigzag order in registers.
 
 #include "jpeg_blocks.h"
-
-#include <immintrin.h>
+#include "vectors.h"
 
 // Else the compiler hands eight registers on by way of memory.
 #define INLINED inline __attribute__((always_inline))
@@ -36,17 +35,6 @@ constexpr Places places() {
 }
 
 constexpr Places PLACES = places();
-
-inline __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
-inline __m128i load_half(const void* at) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(at));
-}
-inline void store_half(void* at, __m128i value) {
-    _mm_storeu_si128(static_cast<__m128i*>(at), value);
-}
-inline void store(void* at, __m256i value) {
-    _mm256_storeu_si256(static_cast<__m256i*>(at), value);
-}
 
 // Across registers, in every lane: one of the two passes.
 INLINED void transform(__m256i v[SIDE]) {

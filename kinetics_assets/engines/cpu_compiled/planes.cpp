@@ -4,23 +4,13 @@
 // Why it is fast: a target row is averaged from its source rows, then across, and put to its range
 // while it is in the nearest cache; nothing as large as the frame is written on the way.
 
+#include "picture.h"
+#include "vectors.h"
+
 #include <cstdint>
 #include <cstring>
 
-#ifndef __AVX2__
-#error "written for AVX2; numpy serves other processors"
-#endif
-#include <immintrin.h>
-
 namespace {
-
-inline __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
-inline __m128i load_half(const void* at) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(at));
-}
-inline void store(void* at, __m256i value) {
-    _mm256_storeu_si256(static_cast<__m256i*>(at), value);
-}
 
 inline std::uint8_t level_of(int value) {
     return static_cast<std::uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
