@@ -7,6 +7,7 @@ lives over many clips, so that what a clip costs is without starting it.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import venv
@@ -79,12 +80,15 @@ class Peer:
 
 
 @contextmanager
-def running_peer() -> Iterator[Peer]:
-    """Start the peer on the cores of this process, and end it afterwards."""
+def running_peer(cores: set[int] | None = None) -> Iterator[Peer]:
+    """Start the peer on `cores`, else those of this process, and end it afterwards."""
     argv = [str(_python()), str(Path(__file__).with_name("peer_mmcv.py"))]
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
+        if cores is not None:
+            # before it has loaded OpenCV, which then counts them
+            os.sched_setaffinity(process.pid, cores)
         yield Peer(process)
         assert process.stdin is not None
         process.stdin.close()
