@@ -17,7 +17,7 @@ import numpy as np
 from kinetics_assets.engines.cpu_compiled.gray import CompiledGray
 from kinetics_assets.engines.cpu_compiled.gray420 import CompiledGray420
 from kinetics_assets.engines.gray import GrayMaker
-from kinetics_assets.media.decode import frames, orientation
+from kinetics_assets.media.decode import batches, frames, orientation
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.media.gray_planes import GrayOfPlanes
 from kinetics_assets.media.naming import naming
@@ -58,8 +58,9 @@ def gray(
         pictures = frames(video)
         first = next(pictures)
         with GrayWriter(video, first, target, recipe=recipe, library=library) as writer:
-            for frame in chain([first], pictures):
-                writer.add(frame)
+            for batch in batches(chain([first], pictures)):
+                for frame in batch:
+                    writer.add(frame)
     return writer.facts
 
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from kinetics_assets.core.errors import ClipError, EncodeFailed
-from kinetics_assets.media.decode import frames
+from kinetics_assets.media.decode import batches, frames
 from kinetics_assets.media.gray import GrayWriter
 from kinetics_assets.media.libraries import Libraries
 from kinetics_assets.media.probe import open_video
@@ -123,12 +123,12 @@ def _pass(
         first = next(pictures)
         products = _begun(video, first, wishes, libraries=libraries)
         tally = Tally(video) if tell is not None else None
+        adders = [adder.add for adder in (tally, *products) if adder is not None]
         with _ended(products):
-            for frame in chain([first], pictures):
-                if tally is not None:
-                    tally.add(frame)
-                for product in products:
-                    product.add(frame)
+            for batch in batches(chain([first], pictures)):
+                for add in adders:
+                    for frame in batch:
+                        add(frame)
         if tally is not None and tell is not None:
             tell(tally.facts())
     return _told(products)

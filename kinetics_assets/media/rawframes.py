@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kinetics_assets.core.geometry import Orientation, Size, frame_size, parse_size, squared
 from kinetics_assets.io.atomic import sha256_of_files
-from kinetics_assets.media.decode import frames, orientation
+from kinetics_assets.media.decode import batches, frames, orientation
 from kinetics_assets.media.facts import FrameFacts
 from kinetics_assets.media.frame_encoder import frame_encoder
 from kinetics_assets.media.picture import size_of
@@ -59,8 +59,9 @@ def rawframes(
         pictures = frames(video)
         first = next(pictures)
         with FramesWriter(video, first, folder, recipe=recipe, library=library) as writer:
-            for frame in chain([first], pictures):
-                writer.add(frame)
+            for batch in batches(chain([first], pictures)):
+                for frame in batch:
+                    writer.add(frame)
     return writer.facts
 
 

@@ -26,7 +26,7 @@ from kinetics_assets.core.errors import EncodeFailed
 from kinetics_assets.core.geometry import SQUARE, Orientation, Size, even_short_side, squared
 from kinetics_assets.media.audio import audio_packets
 from kinetics_assets.media.colour import colour_of
-from kinetics_assets.media.decode import frames, orientation
+from kinetics_assets.media.decode import batches, frames, orientation
 from kinetics_assets.media.encode import EncoderSettings, VideoWriter, encoding_faults, open_target
 from kinetics_assets.media.picture import size_of, turned_yuv, yuv_maker
 from kinetics_assets.media.probe import check_size, open_video
@@ -53,8 +53,9 @@ def resize(source: Path, target: Path, *, recipe: ResizeRecipe, caps: Caps) -> M
         pictures = frames(video)
         first = next(pictures)
         with ResizeWriter(video, first, target, recipe=recipe) as writer:
-            for frame in chain([first], pictures):
-                writer.add(frame)
+            for batch in batches(chain([first], pictures)):
+                for frame in batch:
+                    writer.add(frame)
     return checked(target, caps, frames_written=writer.frames)
 
 
