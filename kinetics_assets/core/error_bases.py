@@ -16,6 +16,11 @@ class KineticsError(Exception):
         self.remedy = remedy
         super().__init__(f"{message} {remedy}".strip())
 
+    def tell_also(self, earlier: str) -> None:
+        """Let the message also say what went wrong before; a full sentence."""
+        self.message = f"{self.message} {earlier}"
+        self.args = (f"{self.message} {self.remedy}".strip(),)
+
 
 class InputError(KineticsError):
     """Something the user gave cannot be used as it is."""

@@ -107,9 +107,13 @@ def get_lists(
     except _CANNOT_BE_HAD as error:
         if not fallback or not _may_fall_back(settings, current):
             raise
-        got = _get(settings, fallback, wanted=wanted, current=current)
         shown, told = _shown(source), error.message
         why = told if told.startswith(shown) else f"{shown} cannot be had: {told}"
+        try:
+            got = _get(settings, fallback, wanted=wanted, current=current)
+        except _CANNOT_BE_HAD as late:
+            late.tell_also(f"It was the fallback: {why}")
+            raise
         return replace(got, fallback_for=why)
 
 

@@ -22,7 +22,7 @@ from kinetics_assets.io.journal import Journal, discard_journal
 from kinetics_assets.io.locks import exclusive
 from kinetics_assets.io.manifests import read_known, write_manifest
 from kinetics_assets.io.slots import lease_slots, slots_folder
-from kinetics_assets.stages.believed import believed
+from kinetics_assets.stages.believed import believed, borne_out
 from kinetics_assets.stages.bring_back import bring_back, drop_returned, returning
 from kinetics_assets.stages.decode_once import Ahead, sweep_ahead
 from kinetics_assets.stages.filelists import kinds_of
@@ -90,7 +90,7 @@ def run_stage(
         sweep_temps(layout.manifests(order.split, stage))
         annotated = load_class_rows(layout, order.split, order.label, edition=order.edition)
         known = believed(job, order)
-        inputs = _inputs(job, order)
+        inputs = _by_clip(borne_out(job_for(job.upstream, order), order) if job.upstream else [])
         rules = rules_of(order, annotated)
         found = reconcile(annotated.clips, known, edition=annotated.edition)
         wanted = returning(job, found, inputs=inputs, rules=rules)
@@ -183,7 +183,10 @@ def outlook(
     has_other_rows = {row.annotation for row in known} != set(annotated.clips) or any(
         row.edition != annotated.edition for row in known
     )
-    inputs = _inputs(job, order)
+    # a journal's lines are taken at their word here: a tick of a sensor hashes nothing
+    inputs = _by_clip(
+        read_known(layout, order.split, job.upstream, order.label) if job.upstream else []
+    )
     rows = reconcile(annotated.clips, known, edition=annotated.edition)
     before = dict(rows)
     retry = _Retry(retry_now, frozenset(retry_reasons))
@@ -235,11 +238,7 @@ def _check_room(order: ClassOrder) -> None:
         )
 
 
-def _inputs(job: StageJob, order: ClassOrder) -> dict[ClipId, ManifestRow]:
-    """Return the rows of the stage's input, empty for a stage that has none."""
-    if job.upstream is None:
-        return {}
-    rows = read_known(order.layout, order.split, job.upstream, order.label)
+def _by_clip(rows: Iterable[ManifestRow]) -> dict[ClipId, ManifestRow]:
     return {row.clip: row for row in rows}
 
 

@@ -323,11 +323,13 @@ def test_the_fallback_is_asked_only_while_no_list_is_here(
 def test_without_a_fallback_the_source_s_own_error_is_told(
     server: ListServer, tmp_path: Path
 ) -> None:
-    """And with one that fails as well, the fallback's."""
+    """And with one that fails as well, both."""
     with pytest.raises(AnnotationError, match=r"demo\.tar\.gz answers 404"):
         run_annotations(_settings(tmp_path, server))
-    with pytest.raises(AnnotationError, match=r"kinetics_train\.csv answers 404"):
+    with pytest.raises(AnnotationError, match=r"kinetics_train\.csv answers 404") as caught:
         run_annotations(_settings(tmp_path, server, fallback="backup"))
+    assert "It was the fallback: official cannot be had" in caught.value.message
+    assert "demo.tar.gz answers 404" in str(caught.value)
 
 
 @pytest.mark.parametrize("is_folder", [False, True])

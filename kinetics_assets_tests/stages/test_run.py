@@ -153,6 +153,20 @@ def test_a_journal_line_without_its_output_is_not_believed(order: ClassOrder) ->
     assert again.data_version == report.data_version
 
 
+def test_a_later_stage_believes_no_line_without_its_output(order: ClassOrder) -> None:
+    """Killed before the rename, with an old file of equal size: the old one is the input."""
+    layout, stage = order.layout, Stage.VIDEOS
+    before = next(row for row in run_stage(stage, order).rows if row.status is Status.OK)
+    claimed = replace(before, sha256="0" * 64, finished_at=now_utc())
+    with Journal(layout.journal(order.split, stage, order.label)) as journal:
+        journal.append(claimed)
+    rows = run_stage(Stage.RESIZED, order).rows
+    made = next(row for row in rows if row.clip == before.clip)
+    assert made.status is Status.OK
+    assert made.digest.endswith(before.sha256[:16])
+    assert layout.journal(order.split, stage, order.label).exists(), "it is not this stage's"
+
+
 def test_a_journal_keeps_verdicts_of_a_killed_step(order: ClassOrder) -> None:
     """Verdicts in the journal survive: the clip is neither asked for again nor forgotten."""
     layout, stage = order.layout, Stage.VIDEOS
