@@ -1,8 +1,8 @@
 """Resized video, RGB frames and flow input of a clip: our one decode against the old chain.
 
-`python bench/chain.py [--inputs NAME ...] [--keep]` in the project's environment. Inputs and
-the peers' venvs are made on the first run, outside the repository. README.md says how to read the
-last line.
+`python bench/chain.py [--inputs NAME ...] [--rounds N] [--keep]` in the project's environment.
+Inputs and the peers' venvs are made on the first run, outside the repository. README.md says how to
+read the last line.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [one.name for one in INPUTS]
     parser.add_argument("--inputs", nargs="+", default=names, choices=names, metavar="NAME")
-    parser.add_argument("--rounds", type=int, default=1, help="of each input; the median counts")
+    parser.add_argument("--rounds", type=int, default=3, help="of each input; the median counts")
     parser.add_argument("--keep", action="store_true", help="keep a result on a part of the inputs")
     options = parser.parse_args()
     ffmpeg = peer_ffmpeg()
