@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any, Final
 
 import av
+from cores import on_cores
 from kinetics_like import INPUTS, made
 from peer_ffmpeg import peer_ffmpeg, version_of
 from peer_frames import Peer, running_peer
@@ -38,6 +39,8 @@ CPU_CLOCK: Final = 2
 AIMS: Final = {
     "ratio": {"least": 2.1, "median": 2.8},
     "ratio_from_resized": {"least": 1.75},
+    "ratio_threads": {"least": 2.1, "median": 2.8},
+    "ratio_threads_from_resized": {"least": 1.75},
 }
 
 
@@ -117,9 +120,9 @@ class Ours:
 class OldChain:
     """The old scripts' commands for one clip."""
 
-    def __init__(self, ffmpeg: str, peer: Peer, folder: Path) -> None:
-        """Work below `folder`."""
-        self._ffmpeg, self._peer = ffmpeg, peer
+    def __init__(self, ffmpeg: str, peer: Peer, folder: Path, *, cores: set[int]) -> None:
+        """Work below `folder`; ffmpeg runs on `cores`, as `peer` does."""
+        self._ffmpeg, self._peer, self._cores = ffmpeg, peer, cores
         self._small = folder / "peer.mp4"
         self._rgb, self._gray = folder / "peer-rgb", folder / "peer.gray"
 
@@ -144,8 +147,11 @@ class OldChain:
         if ffprobe := shutil.which("ffprobe"):
             commands.insert(0, [ffprobe, *quiet, *ask, str(source)])
         start, began = getrusage(RUSAGE_CHILDREN), time.perf_counter()
-        for argv in commands:
-            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        with on_cores(self._cores):
+            for argv in commands:
+                subprocess.run(
+                    argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                )
         end, ended = getrusage(RUSAGE_CHILDREN), time.perf_counter()
         used = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
         return Cost(used, ended - began)
@@ -164,10 +170,14 @@ def picture_size(path: Path) -> tuple[int, int]:
         return stream.width, stream.height
 
 
-def measure(ours: Ours, old: OldChain, source: Path) -> dict[str, float]:
-    """Return the costs of one input: our one pass before and after everything else."""
+def measure(ours: Ours, old: OldChain, free: OldChain, source: Path) -> dict[str, float]:
+    """Return the costs of one input: our one pass before and after everything else.
+
+    `old` runs on our core, `free` on all of them.
+    """
     first = ours.one_pass(source)
     old_all, old_small = old.run(source)
+    free_all, free_small = free.run(source)
     alone = ours.stage_by_stage(source)
     ours_small = ours.one_pass(source, from_resized=True)
     second = ours.one_pass(source)
@@ -180,6 +190,8 @@ def measure(ours: Ours, old: OldChain, source: Path) -> dict[str, float]:
         "ours_stage_by_stage_s": alone.cpu_s,
         "ratio": old_all.cpu_s / cpu_s,
         "ratio_from_resized": old_small.cpu_s / ours_small.cpu_s,
+        "ratio_threads": free_all.cpu_s / cpu_s,
+        "ratio_threads_from_resized": free_small.cpu_s / ours_small.cpu_s,
         "ratio_unlike": old_small.cpu_s / cpu_s,
         "stages_over_one_pass": alone.cpu_s / cpu_s,
         "wall_ratio": old_all.wall_s / wall_s,
@@ -204,16 +216,24 @@ def main() -> None:
     options = parser.parse_args()
     ffmpeg = peer_ffmpeg()
     # one core for everybody: programs then start one thread, which is the least that they can cost
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cores = os.sched_getaffinity(0)
+    one_core = {min(cores)}
+    os.sched_setaffinity(0, one_core)
     rows: list[dict[str, Any]] = []
     memory = Path("/dev/shm")  # all files are small, and the disk is everybody's
     place = memory if memory.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place) as name, running_peer() as peer:
+    with (
+        tempfile.TemporaryDirectory(dir=place) as name,
+        running_peer() as peer,
+        running_peer(cores) as free_peer,
+    ):
         folder = Path(name)
-        ours, old = Ours(folder), OldChain(ffmpeg, peer, folder)
-        measure(ours, old, made(INPUTS[-2]))  # everybody loads what is needed; does not count
+        ours = Ours(folder)
+        old = OldChain(ffmpeg, peer, folder, cores=one_core)
+        free = OldChain(ffmpeg, free_peer, folder, cores=cores)
+        measure(ours, old, free, made(INPUTS[-2]))  # all load what is needed; does not count
         for one in (one for one in INPUTS if one.name in options.inputs):
-            found = [measure(ours, old, made(one)) for _ in range(options.rounds)]
+            found = [measure(ours, old, free, made(one)) for _ in range(options.rounds)]
             row = {key: median(each[key] for each in found) for key in found[0]}
             rows.append({"input": one.name, "form": f"{one.size} {one.codec}", **row})
             print(one.name, {key: round(value, 3) for key, value in row.items()}, flush=True)
@@ -229,6 +249,8 @@ def main() -> None:
             "ours_from_resized_s": "ours from resized, s",
             "peer_from_resized_s": "old chain from resized, s",
             "ratio_from_resized": "ratio, frames from resized",
+            "ratio_threads": "the same, old chain on all cores",
+            "ratio_threads_from_resized": "from resized, old chain on all cores",
             "ratio_unlike": "old from resized / ours from originals",
             "stages_over_one_pass": "our stages alone / one pass",
             "wall_ratio": "wall ratio, originals",

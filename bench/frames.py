@@ -14,14 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import av
+from cores import on_cores
 from frame_quality import bars_error, chosen_frames, psnr, reference
 from kinetics_like import INPUTS, Input, made, sides
 from peer_ffmpeg import peer_ffmpeg, version_of
@@ -36,9 +37,6 @@ from kinetics_assets.media.probe import Caps, open_video
 from kinetics_assets.stages.frame_index import picture_names
 from kinetics_assets.stages.picture_checks import verified_pictures
 from kinetics_assets_tests.resources.media import colour_bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SIZE: Final = "340x256"
 """What all frames become: the size that TSN's Kinetics frames have."""
@@ -262,17 +260,6 @@ def _tagged_709(source: Path, target: Path) -> Path:
                 for tagged in tag.filter(packet):
                     out.mux(tagged)
     return target
-
-
-@contextmanager
-def on_cores(cores: set[int]) -> Iterator[None]:
-    """Run the block, and what it starts, on `cores`."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def decoding(source: Path) -> Cost:

@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any, Final
 
 import av
+from cores import on_cores
 from kinetics_like import HELD_OUT, INPUTS, made
 from peer_ffmpeg import peer_ffmpeg, quality, static_ffmpeg, version_of
 from results import report
@@ -98,12 +99,8 @@ def peer_resize(ffmpeg: str, source: Path, target: Path) -> float:
 
 def peer_resize_threaded(ffmpeg: str, source: Path, target: Path) -> float:
     """Return the same on all cores, where ffmpeg starts a thread for each."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
+    with on_cores(set(range(os.cpu_count() or 1))):
         return peer_resize(ffmpeg, source, target)
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def peer_encode(ffmpeg: str, source: Path, target: Path) -> None:
