@@ -66,7 +66,7 @@ def batches(pictures: Iterable[Any]) -> Iterator[Sequence[Any]]:
     """Yield the frames of `pictures` a few at a time; a batch is good until the next.
 
     A decoder and what is done with its frames share the near caches of a core, so taking turns
-    less often makes both cheaper, by 2 to 10 % in all. More than 8 megapixels would leave the far
+    less often makes both cheaper (bench/README.md). More than 8 megapixels would leave the far
     cache before their turn comes.
 
     Raises:

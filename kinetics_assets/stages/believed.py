@@ -74,4 +74,12 @@ def _last_true(job: StageJob, history: list[ManifestRow]) -> ManifestRow | None:
     if history[-1].status is not Status.OK:
         return history[-1]
     good = (row for row in reversed(history) if row.status is Status.OK)
-    return next((row for row in good if job.is_intact(row)), None)
+    return next((row for row in good if _is_intact(job, row)), None)
+
+
+def _is_intact(job: StageJob, row: ManifestRow) -> bool:
+    """Return whether the output of `row` is whole; one that goes while it is read is not there."""
+    try:
+        return job.is_intact(row)
+    except FileNotFoundError:
+        return False  # who asks without the lock may meet a step that puts another in its place

@@ -23,8 +23,10 @@ from kinetics_assets.core.settings import (
 )
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
 from kinetics_assets.io.annotation_store import load_class_rows
+from kinetics_assets.io.atomic import sha256_of
 from kinetics_assets.io.journal import Journal
 from kinetics_assets.io.manifests import read_manifest, write_manifest
+from kinetics_assets.stages import files
 from kinetics_assets.stages.annotations import run_annotations
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
@@ -165,6 +167,28 @@ def test_a_later_stage_believes_no_line_without_its_output(order: ClassOrder) ->
     assert made.status is Status.OK
     assert made.digest.endswith(before.sha256[:16])
     assert layout.journal(order.split, stage, order.label).exists(), "it is not this stage's"
+
+
+def test_an_input_that_goes_while_it_is_hashed_is_not_there(
+    order: ClassOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of the stage before may run at the same time; that is no reason to fail."""
+    layout, stage = order.layout, Stage.VIDEOS
+    row = next(row for row in run_stage(stage, order).rows if row.status is Status.OK)
+    path = layout.base / row.path
+    with Journal(layout.journal(order.split, stage, order.label)) as journal:
+        journal.append(row)
+
+    def gone(hashed: Path) -> str:
+        if hashed == path:
+            hashed.unlink()
+        return sha256_of(hashed)
+
+    monkeypatch.setattr(files, "sha256_of", gone)
+    rows = run_stage(Stage.RESIZED, order).rows
+    assert not path.exists()
+    assert next(made for made in rows if made.clip == row.clip).status is not Status.OK
+    assert any(made.status is Status.OK for made in rows)
 
 
 def test_a_journal_keeps_verdicts_of_a_killed_step(order: ClassOrder) -> None:
