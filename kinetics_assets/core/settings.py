@@ -158,7 +158,7 @@ class ResizeRecipe:
     gop: int = 16
     """Largest distance of key frames, in frames; 16 is what the field calls dense."""
     preset: str | None = None
-    """x264 preset; by default one fitted to how much smaller the clip gets, with what follows."""
+    """x264 preset; by default one fitted to the clip's size and codec, with what follows."""
     crf: float | None = None
     """x264 constant rate factor; by default the fitted one, 21 beside a preset of your own."""
     x264_params: str | None = None
@@ -174,10 +174,10 @@ class ResizeRecipe:
         dense = "_dense" if self.gop == DENSE_GOP else ""
         return f"{self.short_side_px}p{dense}_cache"
 
-    def encoding(self, short_side_px: int) -> Encoding:
-        """Return how a clip whose short side now has `short_side_px` is encoded; settings win."""
+    def encoding(self, short_side_px: int, *, codec: str) -> Encoding:
+        """Return how a clip of `codec` with this short side is encoded; settings win."""
         if self.preset is None:
-            base = fitted(short_side_px, self.short_side_px)
+            base = fitted(short_side_px, self.short_side_px, codec=codec)
         else:
             base = Encoding(self.preset, 21, "")
         return replace(

@@ -83,7 +83,7 @@ class ResizeWriter:
         sound = []
         if recipe.keep_audio and video.audio is not None:
             sound = audio_packets(video.path, video.caps, first=self._origin * video.time_base)
-        encoding = recipe.encoding(min(first.width, first.height))
+        encoding = recipe.encoding(min(first.width, first.height), codec=video.codec)
         self._scale = yuv_maker("BICUBIC", full_range=False)
         self._stored = self._way.undo(size)
         settings = EncoderSettings(

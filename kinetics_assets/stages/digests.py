@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _REVISION = {
     Stage.VIDEOS: 1,
-    Stage.RESIZED: 3,
+    Stage.RESIZED: 4,
     Stage.RAWFRAMES: 4,
     Stage.FLOW: 1,
     Stage.AUDIO: 1,

@@ -164,7 +164,7 @@ def test_sound_can_be_left_out(worker: MediaWorker, tmp_path: Path) -> None:
     ("recipe", "notes"),
     [
         (SMALL, (b"crf=22.8", b"deadzone=6,3", b"subme=1", b"mbtree=1", b"trellis=0")),
-        (ResizeRecipe(short_side_px=64), (b"crf=23.2", b"deadzone=6,3", b"subme=3", b"ref=2")),
+        (ResizeRecipe(short_side_px=64), (b"crf=23.0", b"deadzone=7,3", b"subme=3", b"ref=2")),
         (ResizeRecipe(short_side_px=32, crf=30), (b"crf=30.0", b"deadzone=6,3", b"subme=1")),
         (
             ResizeRecipe(preset="fast", x264_params="trellis=2"),
@@ -179,6 +179,16 @@ def test_the_recipe_reaches_the_encoder(
     target, _ = shrink(worker, media.plain(tmp_path / "source"), recipe)
     stream = target.read_bytes()
     for note in (*notes, b"keyint=16", b"threads=1"):
+        assert note in stream
+
+
+def test_a_clip_of_vp9_that_keeps_its_size_has_settings_of_its_own(
+    worker: MediaWorker, tmp_path: Path
+) -> None:
+    """By the codec that the file has, whatever it is called."""
+    source = media.vp9(tmp_path / "source.mp4")
+    stream = shrink(worker, source, ResizeRecipe(short_side_px=64))[0].read_bytes()
+    for note in (b"crf=23.3", b"subme=2", b"aq=3:0.80", b"ip_ratio=1.30"):
         assert note in stream
 
 
