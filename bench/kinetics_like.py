@@ -59,6 +59,8 @@ HELD_OUT: Final = tuple(
         ("720p", "cam03", 0),
         ("480p", "cam03", 0),
         ("480p", "cam02", 0),
+        ("340x256", "cam02", 0),
+        ("340x256", "bigbuckbunny", 0),
         ("340x256", "cam03", 0),
         ("340x256", "wolfgang", 10),
         ("340x256", "cap13_mp4", 10),
@@ -66,7 +68,11 @@ HELD_OUT: Final = tuple(
     )
     for codec in ENCODERS
 )
-"""Inputs by which no setting was chosen: other cameras, other seconds of the same scenes."""
+"""Inputs of other cameras and other seconds, by which no setting was first chosen.
+
+Those of 340x256 but for the first two were looked at when the settings for clips that keep their
+size were fitted a second time; the first two, and all larger ones, no setting ever saw.
+"""
 
 
 def cache_folder() -> Path:

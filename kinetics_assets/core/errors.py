@@ -331,7 +331,7 @@ class MassFailure(EnvironmentFault):
 
 
 class SandboxUnusable(EnvironmentFault):
-    """The child that decodes media cannot be started."""
+    """The child that decodes media cannot be started, or something else kills it."""
 
     reason = Reason.SANDBOX_UNUSABLE
 

@@ -22,6 +22,7 @@ from kinetics_assets.core.errors import (
     DecoderCrashed,
     InternalError,
     OverLimit,
+    SandboxUnusable,
     ToolMissing,
     clip_error,
     environment_fault,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kinetics_assets.core.settings import Limits
+
+_KILLED_REMEDY = (
+    "Free memory, run fewer steps at a time or lower `limits.memory_bytes`, and run again."
+)
 
 
 class Sandbox:
@@ -89,8 +94,10 @@ class Sandbox:
             try:
                 return _judged(self._exchange(line))
             except KilledFromOutsideError as error:
-                raise DecoderCrashed(
-                    "The decoding process was killed twice, most likely for want of memory."
+                # it has a limit of its own and may signal nobody: this was not the clip
+                raise SandboxUnusable(
+                    "The decoding process was killed twice, most likely for want of memory.",
+                    remedy=_KILLED_REMEDY,
                 ) from error
 
     def close(self) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 UNSPECIFIED = 2
 """H.273 number for "not said", of matrix, primaries and transfer."""
 _BT709, _BT470BG, _SMPTE170M = 1, 5, 6
+_BT2020_NCL, _BT2020_CL = 9, 10
+_COMPUTABLE = frozenset({0, _BT709, UNSPECIFIED, 4, _BT470BG, _SMPTE170M, 7, _BT2020_NCL})
+"""Matrices, and 0 for none, that libswscale has."""
 _LIMITED, _FULL = 1, 2
 
 
@@ -39,6 +42,17 @@ class ColourTags:
     def is_hd_matrix(self) -> bool:
         """Whether the planes have the matrix of HD video, ITU-R BT.709."""
         return self.matrix == _BT709
+
+
+def matrix_to_compute_with(tag: int) -> int:
+    """Return the H.273 number of the matrix to use for pictures tagged with `tag`.
+
+    libswscale refuses frames with reserved numbers and with matrices that it lacks. As in OpenCV
+    and ffmpeg before version 8, they count as not tagged; 2020 with constant luminance, as 2020.
+    """
+    if tag in _COMPUTABLE:
+        return tag
+    return _BT2020_NCL if tag == _BT2020_CL else UNSPECIFIED
 
 
 def colour_of(frame: Any) -> ColourTags:  # noqa: ANN401 - PyAV's frame

@@ -3,6 +3,11 @@
 libav goes on after damage and simply returns fewer or patched frames. Here the first failed packet,
 the first frame marked corrupt and a count far below the header's promise all end the decoding.
 Damage with sound frames after it makes a clip undecodable; damage up to the end, truncated.
+
+An AVI has no times but the numbers of its chunks, in the order of decoding, and an empty chunk is a
+moment without a new frame. So its frames, which come out in the order shown, get the numbers of the
+chunks that they came out at: those of their own chunks, which libav gives, are in another order
+where there are B-frames.
 """
 
 from __future__ import annotations
@@ -33,7 +38,18 @@ class _Progress:
     """How far decoding has come."""
 
     packets: int = 0
+    to_show: int = 0
+    """Packets that the file does not want to be left out."""
+    last_chunk: int = -1
+    """In an AVI: number of the last chunk that was not empty."""
+    most_between: int = 0
+    """In an AVI: largest distance of two such chunks."""
     frames: int = 0
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of an AVI, empty ones too; less than 1 for other containers."""
+        return self.last_chunk + self.most_between
 
 
 def frames(video: OpenVideo, *, whole: bool = True) -> Iterator[Any]:
@@ -50,7 +66,8 @@ def frames(video: OpenVideo, *, whole: bool = True) -> Iterator[Any]:
         OverLimit: A frame is too large, or there are too many.
     """
     progress = _Progress()
-    for frame in _decoded(video, progress):
+    pictures = _decoded(video, progress)
+    for frame in _timed_by_chunks(pictures) if _is_avi(video) else pictures:
         progress.frames += 1
         if progress.frames > video.caps.max_frames:
             raise OverLimit(f"More than {video.caps.max_frames} frames.")
@@ -119,7 +136,7 @@ def _decoded(video: OpenVideo, progress: _Progress) -> Iterator[Any]:
             packet = next(packets, None)
             if packet is None:
                 return
-            progress.packets += bool(packet.size)
+            _count(packet, progress, video)
             if packet.is_corrupt:
                 _raise_damage(video, progress, after_pts=packet.pts, error=None)
             batch = packet.decode()
@@ -127,6 +144,37 @@ def _decoded(video: OpenVideo, progress: _Progress) -> Iterator[Any]:
             after = None if packet is None else packet.pts
             _raise_damage(video, progress, after_pts=after, error=error)
         yield from batch
+
+
+def _is_avi(video: OpenVideo) -> bool:
+    return video.container.demuxer == "avi"
+
+
+def _timed_by_chunks(pictures: Iterable[Any]) -> Iterator[Any]:
+    """Yield the frames of an AVI with the times that they are shown at."""
+    now, step = None, None
+    for frame in pictures:
+        time = frame.dts
+        if now is None:
+            now = time
+        elif time is not None and time > now:
+            step = min(step or time - now, time - now)
+            now = time
+        else:
+            now += step or 1  # it waited in the decoder until the end
+        frame.pts = now
+        yield frame
+
+
+def _count(packet: Any, progress: _Progress, video: OpenVideo) -> None:  # noqa: ANN401 - PyAV's
+    """Count `packet`, which may be empty."""
+    progress.packets += bool(packet.size)
+    # an MP4 that was cut without encoding begins at a key frame, and wants its first frames unseen
+    progress.to_show += bool(packet.size) and not packet.is_discard
+    if _is_avi(video) and packet.dts is not None:
+        # how many empty ones follow the last is not known, but seldom more than elsewhere
+        progress.most_between = max(progress.most_between, packet.dts - progress.last_chunk)
+        progress.last_chunk = packet.dts
 
 
 def _raise_damage(
@@ -175,12 +223,12 @@ def _is_edited(video: OpenVideo, progress: _Progress) -> bool:
 
 def _check_counts(video: OpenVideo, progress: _Progress) -> None:
     """Raise unless as much was decoded as the header promised."""
-    promised = video.promised_frames
+    promised, there = video.promised_frames, max(progress.packets, progress.chunks)
     if not progress.packets and not promised:
         raise NoFrames("The video stream is empty.")
-    if progress.packets < _SHARE_THAT_IS_ENOUGH * promised - 1 and not _is_edited(video, progress):
-        raise Truncated(f"{progress.packets} of {promised} promised frames are there.")
+    if there < _SHARE_THAT_IS_ENOUGH * promised - 1 and not _is_edited(video, progress):
+        raise Truncated(f"{there} of {promised} promised frames are there.")
     if not progress.frames:
         raise Undecodable(f"None of {progress.packets} packets gave a frame.")
-    if progress.frames < _SHARE_OF_PACKETS * progress.packets:
-        raise Undecodable(f"{progress.packets} packets gave only {progress.frames} frames.")
+    if progress.frames < _SHARE_OF_PACKETS * progress.to_show:
+        raise Undecodable(f"{progress.to_show} packets gave only {progress.frames} frames.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -111,7 +111,7 @@ class VideoWriter:
         for packet in packets:
             if self._audio and packet.dts is not None:
                 self._mux_sound_due(packet)
-            self._target.mux(packet)
+            self._give(packet)
 
     def _mux_sound_due(self, picture: Any) -> None:  # noqa: ANN401 - PyAV's packet
         """Write the sound packets whose time is not after that of `picture`."""
@@ -127,7 +127,19 @@ class VideoWriter:
         """Write the next sound packet."""
         packet = self._audio.pop()
         packet.stream = self._audio_stream
-        self._target.mux(packet)
+        self._give(packet)
+
+    def _give(self, packet: Any) -> None:  # noqa: ANN401 - PyAV's packet
+        """Give `packet` to the muxer, which leaves out sound that it finds damaged.
+
+        No clip is worth less for its sound. The muxer holds packets back, so it may say so of an
+        earlier one when it is given a picture. Errors of writing are none of these two, and
+        pictures are counted when all is written.
+        """
+        import av
+
+        with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
+            self._target.mux(packet)
 
 
 @contextmanager

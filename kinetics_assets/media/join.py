@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.errors import NoFrames, Undecodable
-from kinetics_assets.media.audio import FIT_FOR_MP4
+from kinetics_assets.media.audio import fits_mp4
 from kinetics_assets.media.encode import writing
 from kinetics_assets.media.probe import blame, open_file, open_video
 from kinetics_assets.media.sniff import SUFFIXES, sniff
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from kinetics_assets.media.probe import Caps
 
 _PICTURES_FIT_FOR_MP4 = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4"})
-_DECODERS_OTHER_NAMES = {"libdav1d": "av1", "libvpx-vp9": "vp9", "libvpx": "vp8"}
 
 
 def join(video: Path, sound: Path, target: Path, *, caps: Caps) -> str:
@@ -40,8 +39,8 @@ def join(video: Path, sound: Path, target: Path, *, caps: Caps) -> str:
         OSError: A file cannot be read or written.
     """
     with open_video(video, caps) as pictures, _open_sound(sound) as heard:
-        codec = _DECODERS_OTHER_NAMES.get(pictures.codec, pictures.codec)
-        fits = codec in _PICTURES_FIT_FOR_MP4 and heard.codec_context.name in FIT_FOR_MP4
+        codec = pictures.stream.codec_context.codec.canonical_name
+        fits = codec in _PICTURES_FIT_FOR_MP4 and fits_mp4(heard)
         container = "mp4" if fits else "matroska"
         with writing(target, container=container) as out:
             streams = [out.add_stream_from_template(s) for s in (pictures.stream, heard)]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kinetics_assets.core.errors import Undecodable
 from kinetics_assets.core.geometry import Orientation, Size
-from kinetics_assets.media.colour import colour_of
+from kinetics_assets.media.colour import colour_of, matrix_to_compute_with
 from kinetics_assets.media.interlaced import Unmarked
 
 if TYPE_CHECKING:
@@ -41,15 +42,18 @@ def plane_pixels(plane: Any) -> Plane:  # noqa: ANN401 - PyAV's plane
 
 
 def bgr_maker(interpolation: str) -> Callable[[Any, Size], Plane]:
-    """Return a function (frame, stored size) -> (H, W, 3) BGR pixels, not turned."""
+    """Return a function (frame, stored size) -> (H, W, 3) BGR pixels, not turned.
+
+    It raises Undecodable where libswscale refuses the frame.
+    """
     from av.video.reformatter import VideoReformatter
 
     scaler, unmarked = VideoReformatter(), Unmarked()
 
     def make(frame: Any, size: Size) -> Plane:  # noqa: ANN401 - PyAV's frame
         frame = frame if size == size_of(frame) else unmarked(frame)
-        picture = scaler.reformat(
-            frame, size.width_px, size.height_px, "bgr24", interpolation=interpolation, threads=1
+        picture = _reformatted(
+            scaler, frame, size, format="bgr24", interpolation=interpolation, threads=1
         )
         return plane_pixels_bgr(picture)
 
@@ -82,6 +86,8 @@ def _rows_of(plane: Any, height: int, width_bytes: int) -> Plane:  # noqa: ANN40
 def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], Any]:
     """Return a function (frame, stored size) -> 8-bit 4:2:0 frame, not turned.
 
+    It raises Undecodable where libswscale refuses the frame.
+
     Args:
         interpolation: Name of a libswscale method.
         full_range: Convert to full range; else the source's range is kept.
@@ -98,11 +104,11 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
         frame = frame if size == size_of(frame) else unmarked(frame)
         tags = colour_of(frame)
         wanted = ColorRange.JPEG if full_range else ColorRange(tags.range)
-        return scaler.reformat(
+        return _reformatted(
+            scaler,
             frame,
-            size.width_px,
-            size.height_px,
-            "yuvj420p" if full_range else "yuv420p",
+            size,
+            format="yuvj420p" if full_range else "yuv420p",
             interpolation=method,
             src_color_range=None if frame.format.is_rgb else ColorRange(tags.range),
             dst_color_range=wanted,
@@ -112,6 +118,29 @@ def yuv_maker(interpolation: str, *, full_range: bool) -> Callable[[Any, Size], 
         )
 
     return make
+
+
+def _reformatted(scaler: Any, frame: Any, size: Size, **how: Any) -> Any:  # noqa: ANN401 - PyAV's
+    """Return what PyAV's `scaler` makes of `frame`, whose tags stay as they are.
+
+    Raises:
+        Undecodable: libswscale refuses the frame.
+    """
+    import av
+
+    tag = frame.colorspace
+    known = matrix_to_compute_with(tag)
+    if known != tag:
+        frame.colorspace = known
+    try:
+        return scaler.reformat(frame, size.width_px, size.height_px, **how)
+    except av.error.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise Undecodable(f"A picture cannot be converted: {error.strerror}.") from error
+    finally:
+        if known != tag:
+            frame.colorspace = tag
 
 
 def turned_yuv(frame: Any, way: Orientation) -> Any:  # noqa: ANN401 - PyAV's frames

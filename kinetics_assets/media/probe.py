@@ -171,7 +171,8 @@ def blame(error: Exception, path: Path, *, saying: str) -> NoReturn:
     if isinstance(error, MemoryError):
         raise MemoryError from error  # noqa: TRY004 - not about types
     if isinstance(error, OSError):
-        if error.errno == errno.EIO:  # libav says so of content, too
+        # of content, too: EIO as such, EPERM where a demuxer gives a bare -1
+        if error.errno in {errno.EIO, errno.EPERM}:
             _read_through(path)
         elif isinstance(error, FileNotFoundError) or environment_fault(error, doing=saying):
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -179,7 +180,7 @@ def blame(error: Exception, path: Path, *, saying: str) -> NoReturn:
 
 
 def _read_through(path: Path) -> None:
-    """Raise OSError if the disk, not the content, is why `path` gave an I/O error."""
+    """Raise OSError if the disk, not the content, is why `path` gave an error."""
     try:
         with path.open("rb") as file:
             while file.read(_BLOCK_BYTES):

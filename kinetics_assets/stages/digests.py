@@ -27,7 +27,10 @@ _REVISION = {
     Stage.AUDIO_FEATURES: 1,
     Stage.SHARDS: 1,
 }
-"""Raised by hand when our own code makes other bytes from the same input and recipe."""
+"""Raised by hand when our own code makes other bytes from the same input and recipe.
+
+Of videos not where only rare clips change: all that were cut would be fetched anew, often in vain.
+"""
 _TOOLS = {
     Stage.VIDEOS: ("av",),
     Stage.RESIZED: ("av",),

@@ -36,9 +36,10 @@ def verified_pictures(
     """Return what is known of the pictures `names` in `folder`, once they are known to be whole.
 
     Where the encoder's own sha256 is known, they are read back and compared with it: no byte that
-    was lost or altered on the way to the disk survives that, which decoding cannot say. The first,
-    the last and one in `DECODED_EVERY` are decoded too, lest the encoder itself be broken. Pictures
-    of which nobody knows what they were are decoded one by one.
+    was lost or altered on the way into the file survives that, which decoding cannot say. What the
+    disk makes of it later is not seen: most is read from the system's memory. The first, the last
+    and one in `DECODED_EVERY` are decoded too, lest the encoder itself be broken. Pictures of which
+    nobody knows what they were are decoded one by one.
 
     Args:
         folder: Holds the pictures; each folder in it holds those of a further size.

@@ -165,10 +165,10 @@ def test_a_crash_is_the_clips_fault_and_over(number: signal.Signals) -> None:
 
 
 def test_a_kill_from_outside_is_tried_once_more(tmp_path: Path) -> None:
-    """One SIGKILL by somebody else (memory pressure) is no verdict on the clip; two are."""
+    """SIGKILL by somebody else (memory pressure) is no verdict on the clip; two end the step."""
     with limited() as own:
         assert own.call("die once", flag=str(tmp_path / "flag")) == {"survived": True}
-        with pytest.raises(DecoderCrashed, match="twice"):
+        with pytest.raises(SandboxUnusable, match="twice"):
             own.call("die", number=int(signal.SIGKILL))
 
 

@@ -104,6 +104,12 @@ def jpegs(folder: Path) -> list[Any]:
     return [simplejpeg.decode_jpeg(p.read_bytes(), "RGB") for p in sorted(folder.glob("*.jpg"))]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 @each_case
 def test_resized_videos(case: Case, videos: Videos, worker: MediaWorker, tmp_path: Path) -> None:
     """Upright, squared, the right size and number, at the right times, the same colours."""
@@ -133,19 +139,25 @@ def test_grey_frames(case: Case, videos: Videos, worker: MediaWorker, tmp_path: 
 
 @each_case
 def test_all_in_one_decode(case: Case, videos: Videos, worker: MediaWorker, tmp_path: Path) -> None:
-    """The same pictures when one decode makes all of them."""
-    (tmp_path / "frames").mkdir()
+    """One decode makes the same pictures, and each byte is that of a product made alone."""
+    one, alone = tmp_path / "one", tmp_path / "alone"
+    for folder in (one, alone):
+        (folder / "frames").mkdir(parents=True)
     wishes = Wishes(
-        resized=(tmp_path / "small.mp4", SMALL),
-        rawframes=(tmp_path / "frames", FRAMES),
-        gray=(tmp_path / "gray.npy", FRAMES),
+        resized=(one / "small.mp4", SMALL),
+        rawframes=(one / "frames", FRAMES),
+        gray=(one / "gray.npy", FRAMES),
     )
     worker.products(videos(case), wishes)
-    check_video(tmp_path / "small.mp4", case, size=small_size(case))
-    pictures, grey = jpegs(tmp_path / "frames"), list(np.load(tmp_path / "gray.npy"))
+    check_video(one / "small.mp4", case, size=small_size(case))
+    pictures, grey = jpegs(one / "frames"), list(np.load(one / "gray.npy"))
     size = pictures[0].shape[1::-1]
     check_pictures(pictures, case, size=size)
     check_pictures(grey, case, size=size)
+    worker.resize(videos(case), alone / "small.mp4", recipe=SMALL)
+    worker.rawframes(videos(case), alone / "frames", recipe=FRAMES)
+    worker.gray(videos(case), alone / "gray.npy", recipe=FRAMES)
+    assert contents(one) == contents(alone)
 
 
 @each_case

@@ -47,6 +47,7 @@ def packets(path: Path, kind: str) -> list[bytes]:
         (("libx264", "mp4"), ("aac", "mp4"), ".mp4"),
         (("libvpx-vp9", "webm"), ("libopus", "webm"), ".mp4"),
         (("libvpx", "webm"), ("libopus", "webm"), ".mkv"),
+        (("libx264", "mp4"), ("libmp3lame", "matroska"), ".mp4"),
         (("libx264", "mp4"), ("mp2", "matroska"), ".mkv"),
     ],
 )

@@ -10,10 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from kinetics_assets.core.errors import Undecodable
 from kinetics_assets.core.geometry import UPRIGHT, Size
 from kinetics_assets.core.settings import FrameRecipe
 from kinetics_assets.media.frame_encoder import frame_encoder
 from kinetics_assets.media.gray import gray
+from kinetics_assets.media.picture import bgr_maker, yuv_maker
 from kinetics_assets.media.picture_encoder import frames_library
 from kinetics_assets.media.probe import Caps
 from kinetics_assets.media.rawframes import rawframes
@@ -98,3 +100,26 @@ def _from_above(frame: av.VideoFrame) -> NDArray[np.uint8]:
     luma, blue, red = np.split(planes, [64 * 48, 64 * 48 * 5 // 4])
     parts = (luma.reshape(48, 64), blue.reshape(24, 32), red.reshape(24, 32))
     return np.concatenate([part[::-1].reshape(-1) for part in parts]).reshape(72, 64)
+
+
+@pytest.mark.parametrize("tag", range(20))
+def test_pictures_of_any_matrix_can_be_made(tag: int) -> None:
+    """Numbers that libswscale refuses count as not tagged, 10 as 9; the tag itself stays."""
+    frame, meant = (av.VideoFrame.from_ndarray(NOISE, format="rgb24") for _ in range(2))
+    frame, meant = frame.reformat(format="yuv422p"), meant.reformat(format="yuv422p")
+    frame.colorspace = tag
+    meant.colorspace = tag if tag in range(10) and tag not in {3, 8} else {10: 9}.get(tag, 2)
+    half = Size(32, 24)
+    make_bgr, make_planes = bgr_maker("BICUBIC"), yuv_maker("BICUBIC", full_range=True)
+    assert np.array_equal(make_bgr(frame, half), make_bgr(meant, half))
+    luma = [bytes(make_planes(picture, half).planes[0]) for picture in (frame, meant)]
+    assert luma[0] == luma[1]
+    assert frame.colorspace == tag
+
+
+def test_a_picture_that_cannot_be_converted_is_the_clips_fault() -> None:
+    """No error of libswscale is taken for one of the machine."""
+    frame = av.VideoFrame.from_ndarray(NOISE, format="rgb24").reformat(format="yuv422p")
+    frame.color_range = 7
+    with pytest.raises(Undecodable, match="cannot be converted"):
+        bgr_maker("BICUBIC")(frame, Size(32, 24))

@@ -112,9 +112,13 @@ def test_colours_stay(
         assert np.abs(seen - colour).max() <= 6
 
 
-def test_sound_is_copied(worker: MediaWorker, tmp_path: Path) -> None:
-    """The sound's packets are those of the source, at the same times."""
-    source = media.with_audio(tmp_path / "source")
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
+def test_sound_is_copied(codec: str, worker: MediaWorker, tmp_path: Path) -> None:
+    """The sound's packets are those of the source, at the same times.
+
+    Regression: MP3 was left out, as libav's decoder of it is called mp3float.
+    """
+    source = media.with_audio(tmp_path / "source", codec=codec)
     target, facts = shrink(worker, source)
     assert facts.has_audio
     packets = []

@@ -102,7 +102,7 @@ def test_a_source_that_is_over_before_the_start_is_out_of_range(
             cut(worker, source, start=start, end=start + 10)
 
 
-@pytest.mark.parametrize("codec", ["aac", "libopus"])
+@pytest.mark.parametrize("codec", ["aac", "libopus", "libmp3lame"])
 def test_sound_is_cut_along(codec: str, worker: MediaWorker, tmp_path: Path) -> None:
     """Packets of the span are copied and begin with the pictures."""
     source = media.with_audio(tmp_path / "source", codec=codec)

@@ -58,6 +58,8 @@ class Case:
     matrix: str = "601"
     full_range: bool = False
     tagged: bool = True
+    matrix_tag: int | None = None
+    """H.273 number that the file says; by default that of `matrix`."""
     interlaced: bool = False
     times: Sequence[int] = tuple(range(0, FRAMES * STEP_MS, STEP_MS))
     """When each frame is written, in milliseconds."""
@@ -81,7 +83,7 @@ class Case:
             context.thread_count = 1
             if self._is_tagged:
                 context.color_range = 2 if self.full_range else 1
-                context.colorspace = _MATRIX_NUMBERS[self.matrix]
+                context.colorspace = self._matrix_number
             if self.sample_aspect:
                 context.sample_aspect_ratio = self.sample_aspect
             if self.rotation is not None:
@@ -98,6 +100,10 @@ class Case:
     @property
     def _is_tagged(self) -> bool:
         return self.tagged and not self.pixel_format.startswith("gb")
+
+    @property
+    def _matrix_number(self) -> int:
+        return self.matrix_tag or _MATRIX_NUMBERS[self.matrix]
 
     def seconds(self) -> list[float]:
         """Return when the frames are shown, the first one at 0."""
@@ -139,7 +145,7 @@ class Case:
             plane.update(rows.tobytes())
         if self._is_tagged:
             frame.color_range = 2 if self.full_range else 1
-            frame.colorspace = _MATRIX_NUMBERS[self.matrix]
+            frame.colorspace = self._matrix_number
         return frame
 
 
@@ -228,6 +234,7 @@ _NO_B_FRAMES: Final = {"x264-params": "bframes=0"}
 _ALL_KEYS: Final = {"x264-params": "keyint=1"}
 _LATE: Final = tuple(5000 + STEP_MS * n for n in range(FRAMES))
 _EARLY: Final = tuple(STEP_MS * (n - 3) for n in range(FRAMES))
+_CUT: Final = tuple(STEP_MS * (n - 5) for n in range(FRAMES))
 _UNEVEN: Final = (0, 40, 50, 90, 200, 210, 333, 400)
 
 CASES: Final = (
@@ -263,11 +270,13 @@ CASES: Final = (
         for matrix in ("601", "709")
         for full in (False, True)
     ),
+    Case("a matrix that nothing here knows", _COLOUR, matrix_tag=8),
     Case("RGB", _COLOUR, codec="libvpx-vp9", container="webm", pixel_format="gbrp"),
     Case("late", _TIMES, times=_LATE, container="matroska"),
     Case("late MP4", _TIMES, times=_LATE),
     Case("late TS", _TIMES, times=_LATE, container="mpegts"),
     Case("edited", _TIMES, times=_EARLY, options=_NO_B_FRAMES, shown=range(3, FRAMES)),
+    Case("cut by copying", _TIMES, times=_CUT, options=_NO_B_FRAMES, shown=range(5, FRAMES)),
     Case(
         "edited middle",
         _TIMES,
@@ -277,6 +286,12 @@ CASES: Final = (
         shown_times=range(0, 200, STEP_MS),
     ),
     Case("early Matroska", _TIMES, times=_EARLY, container="matroska"),
+    Case(
+        "AVI, B-frames",
+        "an AVI, which has no times",
+        container="avi",
+        options={"preset": "veryfast"},
+    ),
     Case(
         "negative composition",
         _TIMES,

@@ -50,6 +50,7 @@ class Recipe:
     times: Sequence[int] | None = None
     """Timestamp of each frame in milliseconds; None is a constant rate."""
     audio_codec: str | None = None
+    audio_rate_hz: int = 48_000
     gop: int | None = None
     b_frames: bool = True
 
@@ -58,7 +59,9 @@ def write(path: Path, recipe: Recipe) -> Path:
     """Write numbered pictures to `path` by `recipe` and return the path."""
     with av.open(str(path), "w", format=recipe.container) as out:
         stream = _video_stream(out, recipe)
-        sound = out.add_stream(recipe.audio_codec, rate=48_000) if recipe.audio_codec else None
+        sound = None
+        if recipe.audio_codec:
+            sound = out.add_stream(recipe.audio_codec, rate=recipe.audio_rate_hz)
         tick = Fraction(1, 1000) if recipe.times else 1 / recipe.rate
         stream.codec_context.time_base = tick
         for number in range(recipe.frames):
@@ -325,12 +328,13 @@ def _stored(upright: Pixels, recipe: Recipe) -> Pixels:
 
 def _write_tone(out: Any, stream: Any, *, seconds: float) -> None:  # noqa: ANN401 - PyAV's objects
     """Encode a tone of 440 Hz."""
+    rate = stream.codec_context.sample_rate
     resampler = av.AudioResampler(
-        format=stream.codec_context.format or "fltp", layout="stereo", rate=48_000, frame_size=960
+        format=stream.codec_context.format or "fltp", layout="stereo", rate=rate, frame_size=960
     )
-    wave = np.sin(np.arange(int(seconds * 48_000)) * 440 * 2 * np.pi / 48_000).astype(np.float32)
+    wave = np.sin(np.arange(int(seconds * rate)) * 440 * 2 * np.pi / rate).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
-    frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+    frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     for part in [*resampler.resample(frame), *resampler.resample(None)]:
         out.mux(stream.encode(part))
     out.mux(stream.encode(None))
