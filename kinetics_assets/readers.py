@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".tar", ".zip")
 """What the name of an archive ends in."""
+_INDEXES = ("_rgb.json", "_flow.json")
 _HEAD_BYTES = 1 << 16
 _TAR_BLOCK = 512
 _TAR_MAGIC = slice(257, 262)
@@ -56,7 +57,8 @@ class PackedFrames:
     """The pictures in one uncompressed tar or zip.
 
     Archives that Kinetics Assets wrote begin with an index, so that opening one costs a single
-    read; of any other the headers are read.
+    read; of any other the headers are read, and of ours too, once, when another tool has packed
+    them again and a picture is not where the index has it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -71,6 +73,7 @@ class PackedFrames:
         self._close = weakref.finalize(self, os.close, self._fd)
         try:
             self.index, self._spans = _read_spans(self._fd, self.path)
+            self._are_places_read = False
             end = max((span.data + span.size_bytes for span in self._spans.values()), default=0)
             if end > os.fstat(self._fd).st_size:
                 raise DamagedArchive(f"{self.path} ends before its last picture.")
@@ -102,11 +105,14 @@ class PackedFrames:
             KeyError: There is none of that name.
             DamagedArchive: Another member, or nothing, is in its place.
         """
-        span = self._spans[name]
-        data = _pread(self._fd, span.data + span.size_bytes - span.header, span.header)
-        if not _is_header_of(name, data[: span.data - span.header], span):
+        data = self._data_at(self._spans[name], name)
+        if data is None:
+            if self.index and not self._are_places_read:
+                self._read_places()
+            data = self._data_at(self._spans[name], name)  # perhaps another thread has looked
+        if data is None:
             raise DamagedArchive(f"{self.path}: {name} is not where the index has it.")
-        return data[span.data - span.header :]
+        return data
 
     def decode(self, name: str) -> np.ndarray[Any, Any]:
         """Return a frame as RGB, uint8 (height, width, 3), or a plane of flow, (height, width).
@@ -121,6 +127,24 @@ class PackedFrames:
         if name.startswith("flow_"):
             return simplejpeg.decode_jpeg(data, "GRAY")[:, :, 0]
         return simplejpeg.decode_jpeg(data, "RGB")
+
+    def _data_at(self, span: Span, name: str) -> bytes | None:
+        """Return the bytes of a picture at a place, None if it is not there."""
+        data = _pread(self._fd, span.data + span.size_bytes - span.header, span.header)
+        start = span.data - span.header
+        return data[start:] if _is_header_of(name, data[:start], span) else None
+
+    def _read_places(self) -> None:
+        """Look in the headers where the pictures are; one that is not found stays where it was.
+
+        Raises:
+            DamagedArchive: They cannot be read, or their pictures are compressed.
+        """
+        try:
+            found = _spans_by_headers(self._fd, self.path)
+            self._spans = {name: found.get(name, span) for name, span in self._spans.items()}
+        finally:
+            self._are_places_read = True  # last: who sees it finds the places
 
     def close(self) -> None:
         """Close the file; it also closes by itself when nothing refers to this object any more."""
@@ -215,10 +239,9 @@ def _read_spans(fd: int, path: str) -> tuple[dict[str, Any], dict[str, Span]]:
         first = Span(0, start, int.from_bytes(head[18:22], "little"))
     else:
         raise DamagedArchive(f"{path} is neither a ustar file nor a zip file.")
-    index = _index(fd, head, first) if name in {b"_rgb.json", b"_flow.json"} else None
+    index = _index(fd, head, first) if name.decode(errors="replace") in _INDEXES else None
     if index is None:
-        spans = _tar_spans(path) if head[_TAR_MAGIC] == b"ustar" else _zip_spans(fd, path)
-        return {}, spans
+        return _without_index(fd, _spans_by_headers(fd, path))
     members = index.pop("members")
     try:
         return index, _spans_after(first, members, is_tar=head[_TAR_MAGIC] == b"ustar")
@@ -237,6 +260,22 @@ def _index(fd: int, head: bytes, first: Span) -> dict[str, Any] | None:
     except ValueError:
         return None
     return index if isinstance(index, dict) and "members" in index else None
+
+
+def _without_index(fd: int, spans: dict[str, Span]) -> tuple[dict[str, Any], dict[str, Span]]:
+    """Return what our index among an archive's files says, if one is, and where the others are."""
+    for name in _INDEXES:
+        index = _index(fd, b"", spans[name]) if name in spans else None
+        if index is not None:
+            index.pop("members")
+            return index, {other: span for other, span in spans.items() if other != name}
+    return {}, spans
+
+
+def _spans_by_headers(fd: int, path: str) -> dict[str, Span]:
+    """Return where the files in an archive are, by the headers of all of them."""
+    is_tar = _pread(fd, _TAR_BLOCK, 0)[_TAR_MAGIC] == b"ustar"
+    return _tar_spans(path) if is_tar else _zip_spans(fd, path)
 
 
 def _spans_after(first: Span, members: list[tuple[str, int]], *, is_tar: bool) -> dict[str, Span]:
@@ -293,7 +332,10 @@ def _is_header_of(name: str, header: bytes, span: Span) -> bool:
         # names of more than 100 bytes stand in parts, as only other tools write them
         return is_size and (len(encoded) > 100 or header[:100].rstrip(b"\0") == encoded)
     start = _ZIP_HEADER_BYTES
-    return header[:4] == _ZIP_LOCAL and header[start : start + len(encoded)] == encoded
+    is_stored = header[:4] == _ZIP_LOCAL and header[8:10] == b"\0\0"
+    extra = int.from_bytes(header[28:30], "little")  # other tools keep times there
+    is_whole = len(header) == span.data - span.header == start + len(encoded) + extra
+    return is_stored and is_whole and header[start : start + len(encoded)] == encoded
 
 
 def _octal(field: bytes) -> int | None:

@@ -215,7 +215,8 @@ def in_shuffled_order(kind: ListKind, entries: pa.Table, *, seed: int) -> pa.Tab
     """Return the entries in the order of MMAction2's ``--shuffle --seed <seed>``.
 
     Its tool shuffles a split's RGB list, then its flow list, with one generator, each beginning in
-    the order of the annotation list.
+    the order of the annotation list. There both name the same clips; where some here have frames
+    and no flow, the order of flow is one of our own.
 
     Args:
         kind: The list; flow comes after RGB out of the same generator.

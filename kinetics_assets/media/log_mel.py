@@ -18,12 +18,14 @@ packages whose first transform takes a new process many seconds.
 
 from __future__ import annotations
 
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
 from kinetics_assets.core.errors import EncodeFailed, NoAudio
 from kinetics_assets.media.audio_file import resampled
 from kinetics_assets.media.facts import FeatureFacts
+from kinetics_assets.media.naming import naming
 from kinetics_assets.media.sound import sound_of_file
 
 if TYPE_CHECKING:
@@ -56,8 +58,10 @@ def log_mel(source: Path, target: Path, *, recipe: AudioFeatureRecipe) -> Featur
     import numpy as np
 
     made = features(mono_sound(source, sample_rate_hz=recipe.sample_rate_hz), recipe)
-    with target.open("wb") as file:
-        np.save(file, made, allow_pickle=False)
+    data = io.BytesIO()  # to a file NumPy writes by itself, and loses the number of an error
+    np.save(data, made, allow_pickle=False)
+    with naming(target), target.open("wb") as file:
+        file.write(data.getbuffer())
     there = np.load(target, allow_pickle=False)
     if there.dtype != np.float32 or not np.array_equal(there, made):
         raise EncodeFailed("What is in the file is not what was written.")

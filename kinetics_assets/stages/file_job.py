@@ -53,8 +53,14 @@ class FileJob:
         raise NotImplementedError
 
     def is_current(self, row: ManifestRow, source: ManifestRow | None) -> bool:
-        """Return whether the file is there, made from today's input by today's recipe."""
-        return row.digest == self._made_from(source) and file_is_there(self._order.layout, row)
+        """Return whether the file is there, made from today's input by today's recipe.
+
+        The frames that it stands for are not told by the input's bytes: sound of the same bytes may
+        come of a video with more of them.
+        """
+        frames = source.frames_decoded if source is not None else None
+        is_wanted = row.digest == self._made_from(source) and row.frames_decoded == frames
+        return is_wanted and file_is_there(self._order.layout, row)
 
     def is_intact(self, row: ManifestRow) -> bool:
         """Return whether the file is there with its recorded sha256."""
@@ -76,12 +82,14 @@ class FileJob:
         """Make, verify by decoding and publish the file of each clip of `group`."""
         for clip in group:
             source, row = desk.inputs[clip.id], desk.known[clip.id]
+            before = row if row.status is Status.OK and row.path else None
             if not file_is_there(self._order.layout, source):
+                if before is not None:
+                    self.remove(before, into=None)  # out of date, and nothing is put in its place
                 desk.commit(blocked_row(row, source), lambda: None)
                 continue
             final = self._target(clip)
             temp = temp_path(final, stage=self.stage)
-            before = row if row.status is Status.OK and row.path else None
             try:
                 made = self._finished(row, source, desk=desk, temp=temp, final=final)
                 desk.commit(made, partial(self._publish, temp, final, before=before))

@@ -18,6 +18,7 @@ from kinetics_assets.core.filelists import (
     ListKind,
     as_json,
     as_text,
+    clip_names,
     in_shuffled_order,
     in_sorted_order,
     sorted_classes,
@@ -25,22 +26,30 @@ from kinetics_assets.core.filelists import (
 from kinetics_assets.core.layout import HISTORY_SUFFIX, Layout
 from kinetics_assets.core.manifest import WHOLE, Status
 from kinetics_assets.core.stages import Stage
-from kinetics_assets.io.annotation_store import class_versions, load_rows, read_current
+from kinetics_assets.io.annotation_store import (
+    class_versions,
+    load_class_rows,
+    load_rows,
+    read_current,
+)
 from kinetics_assets.io.atomic import os_faults, write_chunks
+from kinetics_assets.io.manifests import read_columns
 from kinetics_assets.stages.digests import recipe_digest
 from kinetics_assets.stages.flow_mixture import refuse_mixed_list
 from kinetics_assets.stages.left_out import LeftOut, left_out_of
+from kinetics_assets.stages.lineage import stages_above
 from kinetics_assets.stages.list_history import list_history
 from kinetics_assets.stages.list_parts import ListParts, list_parts
 from kinetics_assets.stages.pictures_job import ADOPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from kinetics_assets.core.settings import Settings
 
 pc: Any = arrow_compute  # its stubs know few of the types that it takes
+_VERDICTS = ("youtube_id", "start_seconds", "end_seconds", "status")
 _UNWANTED = (Status.UNAVAILABLE, Status.CORRUPT, Status.SKIPPED)
 
 
@@ -103,7 +112,7 @@ def run_filelists(settings: Settings, split: Split) -> ListsReport:
         rows -= parts.excluded if is_optional else why.get(EXCLUDED, 0)
         try:
             _refuse_mixed(settings, split, parts)
-            _refuse_small(settings, split, parts, wanted=rows, left_out=why)
+            _refuse_small(settings, split, parts, wanted=rows, left_out=why, excluded=excluded)
         except ListsRefused as error:
             if not is_optional:
                 raise
@@ -198,12 +207,24 @@ def _refuse_small(
     *,
     wanted: int,
     left_out: dict[str, int],
+    excluded: LeftOut,
 ) -> None:
-    """Raise `ListsRefused` when the list has no line or too few of the rows that are `wanted`."""
-    unwanted = sum(
+    """Raise `ListsRefused` when the list has no line or too few of the rows that are `wanted`.
+
+    Neither rows that are lost for good or skipped count, nor those that such a row of a stage
+    before blocks.
+    """
+    share = settings.filelists.min_share
+    to_be_had = wanted - sum(
         facts.statuses.get(status, 0) for facts in parts.facts.values() for status in _UNWANTED
     )
-    least = settings.filelists.min_share * (wanted - unwanted)
+    if 0 < parts.listed < share * to_be_had:  # only then: it takes seconds to read manifests
+        to_be_had -= sum(
+            _lost_before(settings, split, parts.stage, label, excluded=excluded.names)
+            for label, facts in parts.facts.items()
+            if facts.statuses.get(Status.BLOCKED)
+        )
+    least = share * to_be_had
     if parts.listed and parts.listed >= least:
         return
     why = "; ".join(f"{count} {name}" for name, count in list(left_out.items())[:4])
@@ -213,6 +234,38 @@ def _refuse_small(
         f" (left out: {why or 'nothing, the list is empty'}).",
         remedy=f"`kinetics status {settings.dataset}` says more; prepare what is missing first.",
     )
+
+
+def _lost_before(
+    settings: Settings,
+    split: Split,
+    stage: Stage,
+    label: str,
+    *,
+    excluded: Mapping[str, Collection[str]],
+) -> int:
+    """Return how many rows of a class are blocked by a loss or a skipped row in any stage before.
+
+    Clips that are left out on purpose are passed over.
+    """
+    layout = Layout.of(settings)
+    lost = set[str]()
+    for above in stages_above(settings, stage):
+        lost |= _clips_of(layout, split, above, label, statuses=_UNWANTED)
+    blocked = _clips_of(layout, split, stage, label, statuses=(Status.BLOCKED,))
+    annotated = {clip.id.name for clip in load_class_rows(layout, split, label).clips}
+    return len((blocked & lost & annotated).difference(excluded.get(label, ())))
+
+
+def _clips_of(
+    layout: Layout, split: Split, stage: Stage, label: str, *, statuses: Collection[Status]
+) -> set[str]:
+    """Return the names of a class's clips whose rows have one of some statuses."""
+    rows = read_columns(layout, split, stage, label, names=_VERDICTS)
+    if rows is None:
+        return set()
+    each = zip(clip_names(rows), rows["status"].to_pylist(), strict=True)
+    return {name for name, status in each if status in statuses}
 
 
 def _ordered(settings: Settings, split: Split, parts: ListParts) -> list[pa.RecordBatch]:

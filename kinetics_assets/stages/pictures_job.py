@@ -161,6 +161,8 @@ class PicturesJob:
                         or source.status is not Status.OK
                         or not file_is_there(self._order.layout, source)
                     ):
+                        if row.status is Status.OK:
+                            self.remove(row, into=None)  # out of date, with nothing in its place
                         desk.commit(blocked_row(row, source), lambda: None)
                         continue
                     made = self.produce(clip, source, temp, desk)

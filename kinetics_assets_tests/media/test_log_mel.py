@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 import wave
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kinetics_assets.core import errors
 from kinetics_assets.core.settings import AudioFeatureRecipe, AudioRecipe
 from kinetics_assets.media.client import MediaWorker
 from kinetics_assets.media.facts import FeatureFacts
-from kinetics_assets.media.log_mel import features, mel_filters, mono_sound, window
+from kinetics_assets.media.log_mel import features, log_mel, mel_filters, mono_sound, window
 from kinetics_assets_tests.resources import media
 
 DEFAULT = AudioFeatureRecipe()
@@ -159,3 +161,22 @@ def test_the_file_holds_what_was_computed(worker: MediaWorker, tmp_path: Path) -
     assert made.min() >= 0
     assert int(made[60].argmax()) == 8  # of 440 Hz
     assert (tmp_path / "one.npy").read_bytes() == (tmp_path / "two.npy").read_bytes()
+
+
+def test_a_disk_that_fills_up_is_the_machines_fault(worker: MediaWorker, tmp_path: Path) -> None:
+    """The error tells its number and its file, also when the first bytes still found room.
+
+    Cause: NumPy writes to a file by itself, and says "40000 requested and 1984 written" alone.
+    """
+    video = media.with_audio(tmp_path / "clip.mp4")
+    sound, target = tmp_path / "clip.wav", tmp_path / "clip.npy"
+    worker.extract_audio(video, sound, recipe=AudioRecipe())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**11, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"clip\.npy") as caught:
+            log_mel(sound, target, recipe=DEFAULT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert target.stat().st_size == 2**11
+    assert isinstance(errors.environment_fault(caught.value, doing=""), errors.DiskFull)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kinetics_assets.core.layout import AHEAD_PREFIX
@@ -101,12 +102,14 @@ def no_record(folder: Path) -> None:
 
 
 def other_input(folder: Path) -> None:
-    """Let the hand-over be made of something else."""
+    """Let the hand-over be made of something else, which would do as well."""
+    turn_round(folder)
     edit(folder, digest="0.0")
 
 
 def machine_restarted(folder: Path) -> None:
-    """Let the hand-over be from before the machine was started: never flushed, maybe torn."""
+    """Let the hand-over be from before the machine was started: never flushed, maybe stale."""
+    turn_round(folder)
     edit(folder, made_at_start="host:before")
 
 
@@ -119,6 +122,19 @@ def lost_bytes(folder: Path) -> None:
 def no_numbers(folder: Path) -> None:
     """Let the record say nothing usable."""
     edit(folder, facts={"frames": 3})
+
+
+def turn_round(folder: Path) -> None:
+    """Let the frames stand in the opposite order: of the same size, whole, and not this clip's."""
+    for path in folder.rglob("*.npy"):
+        frames = np.load(path)
+        np.save(path, frames[::-1])
+        assert not np.array_equal(frames, np.load(path))
+    pictures = sorted(folder.rglob("*.jpg"))
+    contents = [path.read_bytes() for path in pictures]
+    for path, data in zip(pictures, reversed(contents), strict=True):
+        path.write_bytes(data)
+    assert not contents or contents[0] != contents[-1]
 
 
 def edit(folder: Path, **values: object) -> None:
@@ -135,7 +151,7 @@ def test_a_hand_over_that_does_not_fit_is_not_believed(order: ClassOrder) -> Non
 
     Of grey frames nothing else would tell: the flow of wrong ones decodes as well as any.
     """
-    later = (Stage.RAWFRAMES, Stage.FLOW)
+    later = (Stage.FLOW, Stage.RAWFRAMES)  # or frames would put new grey ones in their place
     run(order, Stage.VIDEOS, Stage.RESIZED, beside=later)
     folders = handed(order, Stage.RAWFRAMES) + handed(order, Stage.FLOW)[::-1]
     assert len(folders) >= len(HARMS)
@@ -191,16 +207,17 @@ def test_a_failed_product_of_another_stage_costs_resized_nothing(changed: Change
 
 
 def test_nothing_is_made_ahead_unasked(order: ClassOrder, changed: Changed) -> None:
-    """Not by setting, not beyond the limit, not for an engine that reads files itself."""
+    """Not by setting, not beyond the limit, no grey frames for an engine that reads files."""
     run(order, Stage.VIDEOS)
     off = changed(limits=replace(LIMITS, decode_once=False))
-    engine = FlowRecipe(engine="denseflow")
-    full = changed(limits=replace(LIMITS, ahead_bytes=1000), flow=engine)
-    for one in (off, full):
+    full = changed(limits=replace(LIMITS, ahead_bytes=1000))
+    by_file = changed(flow=FlowRecipe(engine="denseflow"))
+    made = []
+    for one in (off, full, by_file):
         order.layout.manifest(order.split, Stage.RESIZED, order.label).unlink(missing_ok=True)
         run_stage(Stage.RESIZED, one, beside=DECODERS)
-        assert not handed(order, Stage.RAWFRAMES)
-        assert not handed(order, Stage.FLOW)
+        made.append([stage for stage in (Stage.RAWFRAMES, Stage.FLOW) if handed(order, stage)])
+    assert made == [[], [], [Stage.RAWFRAMES]]
 
 
 def test_what_is_there_is_not_made_again(order: ClassOrder) -> None:

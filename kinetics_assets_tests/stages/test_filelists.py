@@ -6,18 +6,25 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from kinetics_assets.core.classes import class_indices
+from kinetics_assets.core.clips import Clip, ClipId, Split
 from kinetics_assets.core.errors import SettingsError
 from kinetics_assets.core.filelists import ListKind
-from kinetics_assets.core.settings import FrameRecipe, ListSettings
+from kinetics_assets.core.layout import Layout
+from kinetics_assets.core.manifest import WHOLE, ManifestRow, Status
+from kinetics_assets.core.reasons import Reason
+from kinetics_assets.core.settings import FrameRecipe, ListSettings, Settings
 from kinetics_assets.core.stages import CLASS_STAGES, Stage
-from kinetics_assets.io.annotation_store import read_current
+from kinetics_assets.io.annotation_store import load_class_rows, read_current
+from kinetics_assets.io.manifests import write_manifest
 from kinetics_assets.stages.filelists import ListsRefused, run_filelists
 from kinetics_assets.stages.order import ClassOrder
 from kinetics_assets.stages.run import run_stage
+from kinetics_assets_tests.excluded import annotate
 from kinetics_assets_tests.trees import files_and_times
 
 ANY = ListSettings(min_share=0.0)
@@ -74,6 +81,73 @@ def test_too_small_a_list_is_refused_with_the_reasons(order: ClassOrder) -> None
     with pytest.raises(ListsRefused, match=r"not run|not_at_source"):
         run_filelists(order.settings, order.split)
     assert not order.layout.filelist(order.split, "videos").exists()
+
+
+def fill(settings: Settings, stage: Stage, **counts: int) -> None:
+    """Write a manifest of a class's clips with so many rows of each status, in the list's order."""
+    layout, split, label = Layout.of(settings), Split.TRAIN, "zumba"
+    reasons = {
+        Status.UNAVAILABLE: Reason.NO_AUDIO if stage is Stage.AUDIO else Reason.VIDEO_REMOVED,
+        Status.BLOCKED: Reason.UPSTREAM,
+    }
+    annotated = load_class_rows(layout, split, label)
+    each = [Status(status) for status, count in counts.items() for _ in range(count)]
+    rows = [
+        ManifestRow(
+            clip.id,
+            label,
+            annotated.edition,
+            status,
+            reason=reasons.get(status),
+            path=f"{stage}_train/{label}/{clip.id.name}",
+            frames_decoded=250,
+            digest=WHOLE,
+            profile="unknown",
+        )
+        for clip, status in zip(annotated.clips, each, strict=True)
+    ]
+    write_manifest(layout, split, stage, label, rows=rows)
+
+
+@pytest.fixture
+def mostly_lost(tmp_path: Path) -> Settings:
+    """A class of ten: the videos of six are lost for good, three have no sound, one has all."""
+    clips = tuple(Clip(ClipId(f"video{n:06d}", 0, 10), "zumba") for n in range(10))
+    settings = annotate(
+        tmp_path / "lists", "kinetics400", {Split.TRAIN: clips}, root=tmp_path / "root"
+    )
+    fill(settings, Stage.VIDEOS, ok=4, unavailable=6)
+    fill(settings, Stage.RAWFRAMES, ok=4, blocked=6)
+    fill(settings, Stage.FLOW, ok=4, blocked=6)
+    fill(settings, Stage.AUDIO, ok=1, unavailable=3, blocked=6)
+    fill(settings, Stage.AUDIO_FEATURES, ok=1, blocked=9)
+    return settings
+
+
+def test_permanent_losses_hold_back_no_list(mostly_lost: Settings) -> None:
+    """At the default share, a clip that is lost in any stage before is none that can be had.
+
+    Cause: rows that such a loss blocks counted as clips that were yet to come, so lists of frames,
+    flow and features were refused for ever.
+    """
+    assert mostly_lost.filelists == ListSettings()
+    report = run_filelists(mostly_lost, Split.TRAIN)
+    assert report.refused == {}
+    sound = {ListKind.AUDIO, ListKind.AUDIO_FEATURES, ListKind.AUDIO_FEATURE}
+    assert report.lines == {kind: 1 if kind in sound else 4 for kind in ListKind}
+
+
+def test_what_may_still_come_holds_a_list_back(mostly_lost: Settings) -> None:
+    """A clip that is blocked counts unless it is lost; one that is left out anyway is no loss."""
+    settings = mostly_lost
+    fill(settings, Stage.RAWFRAMES, ok=1, blocked=9)
+    with pytest.raises(ListsRefused, match="1 of 10 rows, fewer than 2"):
+        run_filelists(settings, Split.TRAIN)
+    lost = "".join(f"zumba,video{n:06d},0,10\n" for n in range(3, 10))
+    (settings.root / "out.csv").write_text(f"label,youtube_id,time_start,time_end\n{lost}")
+    settings = replace(settings, filelists=ListSettings(exclude=("out.csv",)))
+    with pytest.raises(ListsRefused, match="1 of 3 rows, fewer than 2"):
+        run_filelists(settings, Split.TRAIN)
 
 
 def test_an_empty_list_is_refused(order: ClassOrder) -> None:
