@@ -15,10 +15,11 @@ import av
 from footage import fetch
 
 SECONDS: Final = 10
-REVISION: Final = 1
+REVISION: Final = 2
 """Raised when the inputs are made in another way, so that cached ones are not taken for them."""
 ENCODERS: Final[dict[str, tuple[str, dict[str, str]]]] = {
-    "h264": ("libx264", {"preset": "medium", "crf": "23"}),
+    # bytes depend on the number of threads, which else is that of the cores that may be used
+    "h264": ("libx264", {"preset": "medium", "crf": "23", "threads": "2"}),
     "vp9": ("libvpx-vp9", {"crf": "33", "b": "0", "deadline": "good", "cpu-used": "5"}),
 }
 SOURCES: Final[dict[str, tuple[str, ...]]] = {
