@@ -257,7 +257,7 @@ def _index(fd: int, head: bytes, first: Span) -> dict[str, Any] | None:
     data = head[first.data : end] if end <= len(head) else _pread(fd, first.size_bytes, first.data)
     try:
         index = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return index if isinstance(index, dict) and "members" in index else None
 
@@ -278,11 +278,15 @@ def _spans_by_headers(fd: int, path: str) -> dict[str, Span]:
     return _tar_spans(path) if is_tar else _zip_spans(fd, path)
 
 
-def _spans_after(first: Span, members: list[tuple[str, int]], *, is_tar: bool) -> dict[str, Span]:
+def _spans_after(
+    first: Span, members: list[tuple[str, object]], *, is_tar: bool
+) -> dict[str, Span]:
     """Return where the members are that follow one another after the first."""
     place = first.data + first.size_bytes
     spans = {}
     for name, size_bytes in members:
+        if not isinstance(size_bytes, int) or size_bytes < 0:
+            raise ValueError(name)
         if is_tar:
             place += -place % _TAR_BLOCK
             start = place + _TAR_BLOCK
@@ -298,12 +302,19 @@ def _tar_spans(path: str) -> dict[str, Span]:
     try:
         with tarfile.open(path, "r:") as archive:
             return {
-                member.name: Span(member.offset_data - _TAR_BLOCK, member.offset_data, member.size)
+                _plain(member.name): Span(
+                    member.offset_data - _TAR_BLOCK, member.offset_data, member.size
+                )
                 for member in archive
                 if member.isreg()
             }
     except tarfile.TarError as error:
         raise DamagedArchive(f"{path} is a damaged tar: {error}.") from error
+
+
+def _plain(name: str) -> str:
+    """Return a member's name without what ``tar -C folder .`` puts in front."""
+    return name.removeprefix("./")
 
 
 def _zip_spans(fd: int, path: str) -> dict[str, Span]:
@@ -330,7 +341,8 @@ def _is_header_of(name: str, header: bytes, span: Span) -> bool:
     if header[_TAR_MAGIC] == b"ustar":
         is_size = _octal(header[_TAR_SIZE]) == span.size_bytes
         # names of more than 100 bytes stand in parts, as only other tools write them
-        return is_size and (len(encoded) > 100 or header[:100].rstrip(b"\0") == encoded)
+        own = header[:100].rstrip(b"\0").removeprefix(b"./")
+        return is_size and (len(encoded) > 98 or own == encoded)
     start = _ZIP_HEADER_BYTES
     is_stored = header[:4] == _ZIP_LOCAL and header[8:10] == b"\0\0"
     extra = int.from_bytes(header[28:30], "little")  # other tools keep times there

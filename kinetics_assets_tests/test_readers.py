@@ -123,7 +123,10 @@ def test_a_number_that_is_none_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="there is no program tar")
-@pytest.mark.parametrize("members", ['[["a", 1, 2]]', '[["a", "1"]]', "[3]", "7", "null"])
+@pytest.mark.parametrize(
+    "members",
+    ['[["a", 1, 2]]', '[["a", "1"]]', '[["a", -5000]]', '[["a", 2.5]]', "[3]", "7", "null"],
+)
 def test_an_index_that_says_something_else_is_damage(members: str, tmp_path: Path) -> None:
     """Whatever stands in the place of names and sizes: one error, and never another."""
     path = tmp_path / "clip.flow.tar"
@@ -132,6 +135,17 @@ def test_an_index_that_says_something_else_is_damage(members: str, tmp_path: Pat
         writer.add("flow_x_00001.jpg", PICTURES[NAMES[0]])
     with pytest.raises(DamagedArchive, match="does not say"):
         PackedFrames(path)
+
+
+def test_an_index_too_deep_to_read_is_none(tmp_path: Path) -> None:
+    """The pictures are found by their headers then."""
+    path = tmp_path / "clip.flow.tar"
+    with TarWriter(path) as writer:
+        writer.add("_flow.json", b"[" * 50_000)
+        writer.add(NAMES[0], PICTURES[NAMES[0]])
+    with PackedFrames(path) as frames:
+        assert frames.read(NAMES[0]) == PICTURES[NAMES[0]]
+        assert frames.index == {}
 
 
 def test_an_index_longer_than_its_file_is_damage(tmp_path: Path) -> None:
@@ -279,6 +293,16 @@ def test_our_archives_packed_again_by_other_tools(archive: Path, first: list[str
     write_again(archive, {n: members[n] for n in order}, extra=b"UT\x05\x00\x03\x00\xf1\x53\x65")
     with PackedFrames(archive) as frames:
         assert {name: frames.read(name) for name in NAMES} == PICTURES
+        assert {name: frames.read(name) for name in frames} == PICTURES
+        assert frames.index["count"] == PAIRS
+
+
+def test_a_folder_packed_as_it_is_keeps_plain_names(tmp_path: Path) -> None:
+    """``tar -C folder -cf clip.tar .`` writes ``./`` in front of each name."""
+    archive = pack(tmp_path, "tar")
+    members = members_of(archive)
+    write_again(archive, {f"./{name}": data for name, data in members.items()})
+    with PackedFrames(archive) as frames:
         assert {name: frames.read(name) for name in frames} == PICTURES
         assert frames.index["count"] == PAIRS
 

@@ -52,9 +52,11 @@ def trim(
     """
     with open_video(source, caps) as video:
         origin = _time(next(frames(video)), video, default=Fraction(0))
+        # libav loses count of an AVI's empty chunks once it has sought over some
+        can_seek = video.container.demuxer != "avi"
     first, end = origin + _exact(start_seconds), origin + _exact(end_seconds)
     written = None
-    if start_seconds > _WORTH_SEEKING_SECONDS:
+    if can_seek and start_seconds > _WORTH_SEEKING_SECONDS:
         written = _cut(source, target, first=first, end=end, recipe=recipe, caps=caps, seek=True)
     if written is None:
         written = _cut(source, target, first=first, end=end, recipe=recipe, caps=caps, seek=False)

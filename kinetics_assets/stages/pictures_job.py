@@ -161,8 +161,10 @@ class PicturesJob:
                         or source.status is not Status.OK
                         or not file_is_there(self._order.layout, source)
                     ):
-                        if row.status is Status.OK:
-                            self.remove(row, into=None)  # out of date, with nothing in its place
+                        # out of date, with nothing in its place; what was taken over may be the
+                        # only one there is
+                        if row.status is Status.OK and row.source != ADOPTED:
+                            self.remove(row, into=None)
                         desk.commit(blocked_row(row, source), lambda: None)
                         continue
                     made = self.produce(clip, source, temp, desk)

@@ -67,6 +67,22 @@ def test_far_into_a_source_the_cut_is_still_exact(
     assert numbers(target) == list(range(180, 190))
 
 
+def test_an_avi_with_pauses_and_sound_is_cut_exactly(worker: MediaWorker, tmp_path: Path) -> None:
+    """The count of empty chunks is wrong once libav has sought, so nothing is sought there."""
+    times = [40 * number + (410 if number >= 100 else 0) for number in range(200)]
+    source = media.plain(
+        tmp_path / "source",
+        frames=200,
+        gop=20,
+        b_frames=False,
+        times=times,
+        container="avi",
+        audio_codec="pcm_s16le",
+    )
+    target, _ = cut(worker, source, start=5.49, end=5.81)
+    assert numbers(target) == list(range(127, 135))
+
+
 def test_a_source_without_key_frames_to_seek_to_is_cut_exactly(
     worker: MediaWorker, tmp_path: Path
 ) -> None:
