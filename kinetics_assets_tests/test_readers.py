@@ -122,7 +122,6 @@ def test_a_number_that_is_none_is_damage(tmp_path: Path) -> None:
             frames.read("flow_y_00001.jpg")
 
 
-@pytest.mark.skipif(shutil.which("tar") is None, reason="there is no program tar")
 @pytest.mark.parametrize(
     "members",
     ['[["a", 1, 2]]', '[["a", "1"]]', '[["a", -5000]]', '[["a", 2.5]]', "[3]", "7", "null"],
@@ -161,6 +160,7 @@ def test_an_index_longer_than_its_file_is_damage(tmp_path: Path) -> None:
         PackedFrames(path)
 
 
+@pytest.mark.skipif(shutil.which("tar") is None, reason="there is no program tar")
 def test_the_program_tar_reads_it(tmp_path: Path) -> None:
     """`tar` unpacks the archive without a complaint."""
     archive, out = pack(tmp_path, "tar"), tmp_path / "out"

@@ -47,8 +47,8 @@ class ColourTags:
 def matrix_to_compute_with(tag: int) -> int:
     """Return the H.273 number of the matrix to use for pictures tagged with `tag`.
 
-    libswscale refuses frames with reserved numbers and with matrices that it lacks. As in OpenCV
-    and ffmpeg before version 8, they count as not tagged; 2020 with constant luminance, as 2020.
+    libswscale refuses frames with reserved numbers and with matrices that it lacks. They count as
+    not tagged; 2020 with constant luminance, as 2020.
     """
     if tag in _COMPUTABLE:
         return tag

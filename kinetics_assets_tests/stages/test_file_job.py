@@ -12,6 +12,7 @@ from kinetics_assets.core.stages import CLASS_STAGES, SOUND_STAGES, Stage
 from kinetics_assets.io.manifests import read_manifest, write_manifest
 from kinetics_assets.stages.job import now_utc
 from kinetics_assets.stages.order import ClassOrder
+from kinetics_assets.stages.pictures_job import ADOPTED
 from kinetics_assets.stages.run import needs_work, run_stage
 from kinetics_assets.verify import Problem, verify_dataset
 from kinetics_assets_tests.stages.taken_down import left_of, ok_clip, order_of, rows_of
@@ -63,6 +64,21 @@ def test_what_is_as_it_should_be_outlives_its_input(datasets: list[Settings]) ->
     for stage in CLASS_STAGES[1:]:
         assert run_stage(stage, order).changed == 0
     assert left_of(order.layout.base, clip) == there
+
+
+def test_pictures_that_were_taken_over_outlive_their_input(datasets: list[Settings]) -> None:
+    """There may be no others of them, so that no recipe takes them away."""
+    settings = replace(datasets[0], rawframes=replace(datasets[0].rawframes, jpeg_quality=90))
+    order, clip = order_of(settings), ok_clip(settings)
+    frames = rows_of(settings, Stage.RAWFRAMES)[clip]
+    for row in rows_of(settings, Stage.VIDEOS).values():
+        if row.path:
+            (order.layout.base / row.path).unlink()
+    for source, is_kept in ((ADOPTED, True), (frames.source, False)):
+        edit(order, Stage.RAWFRAMES, replace(frames, source=source))
+        run_stage(Stage.RAWFRAMES, order)
+        assert rows_of(settings, Stage.RAWFRAMES)[clip].status is Status.BLOCKED
+        assert any((order.layout.base / frames.path).glob("img_*.jpg")) is is_kept
 
 
 def test_features_of_equal_sound_follow_the_frames_of_the_clip(datasets: list[Settings]) -> None:
