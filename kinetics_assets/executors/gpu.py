@@ -51,10 +51,10 @@ STEP_IMPORTS = (
     "dagster._cli.api",
     "dagster._core.execution.api",
     "dagster._core.instance.factory",
-    "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.root",
     "dagster._core.storage.sqlite_storage",
     "pandas",  # pyarrow asks for it when it reads the first table
+    "kinetics_assets.executors.compute_logs",
     "kinetics_assets.stages.run",
     "kinetics_assets.stages.annotations",
     "kinetics_assets.stages.filelists",

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ def _note(name: str) -> None:
         "pid": os.getpid(),
         "session": os.getsid(0),
         "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "children": Path("/proc/thread-self/children").read_text().split(),
     }
     (Path(os.environ[NOTES]) / name).write_text(json.dumps(seen))
 
@@ -34,9 +36,14 @@ def plain() -> None:
 
 @dg.asset(deps=[plain], retry_policy=dg.RetryPolicy(max_retries=1))
 def killed_once(context: dg.AssetExecutionContext) -> None:
-    """Die by SIGKILL at the first attempt."""
-    _note(f"killed_once.{context.op_execution_context.retry_number}")
-    if context.op_execution_context.retry_number == 0:
+    """Print, and have a child print; die by SIGKILL at the first attempt."""
+    attempt = context.op_execution_context.retry_number
+    _note(f"killed_once.{attempt}")
+    sys.stdout.write(f"printed {attempt}\n")
+    sys.stdout.flush()
+    code = f"import sys; sys.stderr.write('a child, {attempt}')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    if attempt == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -9,12 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from kinetics_assets.executors import gpu
+from kinetics_assets.executors import compute_logs, gpu
 from kinetics_assets.runs import dagster_home, open_instance, reap_dead_runs
 from kinetics_assets_tests.executors.steps import NOTES
 from kinetics_assets_tests.processes import MARK, marked, new_mark, until
@@ -41,12 +43,26 @@ def only_run(home: Path) -> dg.DagsterRun:
         return run
 
 
+def said(instance: dg.DagsterInstance, run_id: str, *, step: str) -> list[tuple[bool, str, str]]:
+    """Return for each attempt whether its logs are complete, and what it wrote, as the UI does."""
+    manager = instance.compute_log_manager
+    found = []
+    for log in instance.all_logs(run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED):
+        data: Any = log.dagster_event and log.dagster_event.event_specific_data
+        if step in data.step_keys:
+            key = [run_id, "compute_logs", data.file_key]
+            texts = manager.get_log_data(key)
+            out, err = ((part or b"").decode() for part in (texts.stdout, texts.stderr))
+            found.append((manager.is_capture_complete(key), out, err))
+    return found
+
+
 def test_dagster_still_has_what_we_import_from_its_inside() -> None:
-    """Names that Dagster does not export are used in one file, and exist in this release."""
-    tree = ast.parse(Path(gpu.__file__).read_text(encoding="utf-8"))
+    """Names that Dagster does not export are used in two files, and exist in this release."""
+    trees = [ast.parse(Path(str(m.__file__)).read_text("utf-8")) for m in (gpu, compute_logs)]
     inner = [
         (node.module, alias.name)
-        for node in ast.walk(tree)
+        for node in chain.from_iterable(map(ast.walk, trees))
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dagster._")
         for alias in node.names
     ]
@@ -70,12 +86,20 @@ def test_steps_are_processes_without_a_gpu_and_a_killed_one_is_tried_again(
     assert {note["cuda"] for note in seen.values()} == {""}
     assert all(note["session"] == note["pid"] for note in seen.values())
     assert len({note["pid"] for note in seen.values()} - {worker.pid}) == 3
+    assert [note["children"] for note in seen.values()] == [[]] * 3  # none that could outlive it
     until(lambda: not marked(mark), "the last process to end")
     with open_instance(home) as instance:
         (run,) = instance.get_runs()
         logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
+        printed = said(instance, run.run_id, step="killed_once")
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert ["SIGKILL" in str(log.dagster_event) for log in logs] == [True]
+    assert [(complete, out) for complete, out, _ in printed] == [
+        (False, "printed 0\n"),
+        (True, "printed 1\n"),
+    ]
+    assert printed[0][2].endswith("\na child, 0")  # to the last word of a killed step
+    assert "\na child, 1" in printed[1][2]
 
 
 @pytest.mark.slow
