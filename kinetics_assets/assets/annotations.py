@@ -21,6 +21,7 @@ from kinetics_assets.assets.partitions import (
     class_partitions,
     partition_of,
 )
+from kinetics_assets.core.annotations import hash_of_names
 from kinetics_assets.core.clips import Split
 from kinetics_assets.core.layout import Layout
 from kinetics_assets.core.settings import Settings, digest
@@ -28,6 +29,7 @@ from kinetics_assets.core.stages import Stage
 from kinetics_assets.stages.digests import recipe_digest
 
 _DATA_VERSION_TAG = "dagster/data_version"
+_NO_ROWS = hash_of_names(())
 
 
 def annotations_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -106,7 +108,10 @@ def class_rows_asset(settings: Settings, split: Split) -> dg.AssetsDefinition:
 def _changed_rows(
     instance: dg.DagsterInstance, settings: Settings, split: Split
 ) -> Iterator[dg.AssetObservation]:
-    """Return an observation for each class whose rows are not as Dagster last saw them."""
+    """Return an observation for each class whose rows are not as Dagster last saw them.
+
+    A class that it never saw has no rows: a short list of one's own is no event for all the others.
+    """
     from kinetics_assets.io.row_versions import row_versions
 
     key = asset_key(settings.dataset, split, CLASS_ROWS)
@@ -115,6 +120,6 @@ def _changed_rows(
     )
     for label, version in row_versions(settings, split).items():
         partition = partition_of(label)
-        if known.get(partition, {}).get(_DATA_VERSION_TAG) != version:
+        if known.get(partition, {}).get(_DATA_VERSION_TAG, _NO_ROWS) != version:
             tags = {_DATA_VERSION_TAG: version}
             yield dg.AssetObservation(key, partition=partition, tags=tags)
