@@ -1,8 +1,9 @@
 """What steps print, in files below the Dagster home, where the UI shows it.
 
 Dagster's own manager starts four helper processes per step to print it a second time on the
-terminal, and a step that is killed at the wrong moment leaves one of them running for ever. Here
-the step writes to the files itself and nothing is started.
+terminal: a ``tail`` and its watcher for each stream. A step that is killed between the start of a
+``tail`` and that of its watcher leaves it running for ever. Here the step writes to the files
+itself and nothing is started.
 """
 
 from __future__ import annotations

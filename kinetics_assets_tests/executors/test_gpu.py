@@ -58,7 +58,7 @@ def said(instance: dg.DagsterInstance, run_id: str, *, step: str) -> list[tuple[
 
 
 def test_dagster_still_has_what_we_import_from_its_inside() -> None:
-    """Names that Dagster does not export are used in two files, and exist in this release."""
+    """The names that the executor and its logs take from there exist in this release."""
     trees = [ast.parse(Path(str(m.__file__)).read_text("utf-8")) for m in (gpu, compute_logs)]
     inner = [
         (node.module, alias.name)
@@ -77,7 +77,10 @@ def test_dagster_still_has_what_we_import_from_its_inside() -> None:
 def test_steps_are_processes_without_a_gpu_and_a_killed_one_is_tried_again(
     tmp_path: Path,
 ) -> None:
-    """Each step has its own session and sees no device; SIGKILL counts as one try of its policy."""
+    """Each step has its own session and sees no device; SIGKILL counts as one try of its policy.
+
+    What it and its children print is kept to the last word, and no helper is started for that.
+    """
     home, notes, mark = dagster_home(tmp_path), tmp_path / "notes", new_mark()
     with start(home, "short", notes, mark) as worker:
         assert worker.wait() == 0
